@@ -1,0 +1,1 @@
+"""The similarity of many images to many references, and reference-free alignment."""

@@ -1,0 +1,1 @@
+"""The numerical kernels behind the alignment, one interface for every device."""

@@ -1,0 +1,1 @@
+"""What people do with classes after a run."""

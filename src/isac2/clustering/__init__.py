@@ -1,0 +1,1 @@
+"""Equal-size assignment, stability, one generation (SAC), and the whole method."""

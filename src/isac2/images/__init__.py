@@ -1,0 +1,1 @@
+"""Pure array functions on images: filters, masks, CTF, resampling, spectra."""

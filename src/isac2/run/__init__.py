@@ -1,0 +1,1 @@
+"""A run on disk: options, preparation, restart, parallel map, progress."""

@@ -1,0 +1,1 @@
+"""Particle stacks with a known truth."""
