@@ -1,0 +1,86 @@
+"""What travels out of the method: groups, classes, and the state from which it can go on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.poses import PoseArray
+
+__all__ = ["IsacState", "StableGroup"]
+
+
+@dataclass(frozen=True)
+class StableGroup:
+    """A group of images whose poses came out the same in every alignment.
+
+    Attributes
+    ----------
+    members : int64 (m,)
+        Rows of the image array the method was given, ascending.
+    poses : POSE (m,)
+        Mean pose of each member over the alignments.
+    pixel_errors : float64 (m,)
+        Pixel error of each member, working pixels.
+    average : float32 (nx, nx)
+        Filtered average of the members in their poses.
+    rms_pixel_error : float
+        Root mean square pixel error of the members.
+    mirror_consistency : float
+        Share of the tested images whose mirror agreed over all alignments, 0 to 1.
+    tested : int
+        Number of images that went into the stability test.
+    main_iteration, generation : int
+        Where it was found, counted from 1.
+    """
+
+    members: NDArray[np.int64]
+    poses: PoseArray
+    pixel_errors: NDArray[np.float64]
+    average: NDArray[np.float32]
+    rms_pixel_error: float
+    mirror_consistency: float
+    tested: int
+    main_iteration: int = 0
+    generation: int = 0
+
+
+@dataclass(frozen=True)
+class IsacState:
+    """Everything the method needs to go on from where it is.
+
+    Attributes
+    ----------
+    main_iteration, generation, sac_round : int
+        Where the method is, counted from 1; `sac_round` is 0 at the start of a generation and counts
+        the finished rounds of its SAC.
+    pool : int64 (n,)
+        Images the running generation works on.
+    groups : tuple of StableGroup
+        Groups after the last finished SAC round (references of the next), empty at the start.
+    agreement : tuple of float
+        Agreement of each finished SAC round of this generation with the one before.
+    accounted : tuple of StableGroup
+        Final classes so far, in the order in which they were found.
+    candidates : tuple of StableGroup
+        All groups of the generation that has just ended, the rejected ones too; else empty.
+    generation_done, main_done, finished : bool
+        What has just ended.
+    start_of_main : int64 (n,)
+        Images this main iteration started from.
+    """
+
+    main_iteration: int
+    generation: int
+    sac_round: int
+    pool: NDArray[np.int64]
+    groups: tuple[StableGroup, ...] = ()
+    agreement: tuple[float, ...] = ()
+    accounted: tuple[StableGroup, ...] = ()
+    candidates: tuple[StableGroup, ...] = ()
+    generation_done: bool = False
+    main_done: bool = False
+    finished: bool = False
+    start_of_main: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
