@@ -23,9 +23,14 @@ def test_the_file_appears_only_after_the_block(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "ids.txt"
     target.write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_path(target) as temporary:
-        temporary.write_text("half of the new")
-        raise KeyboardInterrupt
+
+    def write_half() -> None:
+        with atomic_path(target) as temporary:
+            temporary.write_text("half of the new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_half()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

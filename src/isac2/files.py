@@ -14,8 +14,8 @@ __all__ = ["atomic_path", "write_text_atomic"]
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, to be renamed to `path` on success.
 
-    The temporary name keeps the target's suffix, so that writers that look at it do the right thing.
-    When the block raises, the temporary file is removed and an existing `path` stays as it was.
+    The temporary name keeps the target's suffix, for writers that choose the format by it. When the
+    block raises, the temporary file is removed and an existing `path` stays as it was.
 
     Parameters
     ----------
