@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from isac2.clustering.assign import assign_equal_sizes
+
+
+def assign_by_sorting_all_pairs(
+    similarity: NDArray[np.float32], group_size: int
+) -> NDArray[np.int64]:
+    """The rule as the specification words it, pair by pair."""
+    n_images, n_references = similarity.shape
+    values = np.where(np.isnan(similarity), -np.inf, similarity)
+    group = np.full(n_images, -1, dtype=np.int64)
+    count = np.zeros(n_references, dtype=np.int64)
+    still_open = set(range(n_references))
+    for pair in np.argsort(-values.T.ravel(), kind="stable"):
+        reference, image = divmod(int(pair), n_images)
+        if group[image] < 0 and reference in still_open:
+            group[image] = reference
+            count[reference] += 1
+            if count[reference] >= group_size and len(still_open) > 1:
+                still_open.remove(reference)
+    return group
+
+
+tables = st.tuples(st.integers(1, 24), st.integers(1, 6)).flatmap(
+    lambda shape: hnp.arrays(
+        np.float32,
+        shape,
+        # Few distinct values: ties are the hard case.
+        elements=st.sampled_from([-np.inf, np.nan, -1.0, 0.0, 0.25, 0.5, 1.0])
+        | st.floats(-1, 1, width=32),
+    )
+)
+
+
+@given(tables, st.integers(1, 30), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_equals_sorting_all_pairs(
+    similarity: NDArray[np.float32], size: int, use_quotient: bool
+) -> None:
+    n_images, n_references = similarity.shape
+    group_size = max(1, n_images // n_references) if use_quotient else size
+    assert np.array_equal(
+        assign_equal_sizes(similarity, group_size),
+        assign_by_sorting_all_pairs(similarity, group_size),
+    )
+
+
+def test_golden(shared: Path) -> None:
+    with np.load(shared / "golden" / "reference_vectors.npz") as vectors:
+        similarity = vectors["assign_similarity"]  # (reference, image)
+        expected = vectors["assign_group"]
+    n_references, n_images = similarity.shape
+    assert np.array_equal(assign_equal_sizes(similarity.T, n_images // n_references), expected)
+
+
+def test_last_open_group_takes_the_remainder() -> None:
+    # Group 1 fills first (0.9, 0.8); group 0 is then the last open one and takes all three others.
+    similarity = np.array(
+        [[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.0, 0.6], [0.0, 0.5]], dtype=np.float32
+    )
+    assert assign_equal_sizes(similarity, 2).tolist() == [1, 1, 0, 0, 0]
+
+
+def test_missing_similarities_come_last() -> None:
+    similarity = np.array([[np.nan, np.nan], [0.5, 0.1], [0.4, -np.inf]], dtype=np.float32)
+    # Image 1 fills group 0; group 1 is the last open one, for the image with a number and for NaN.
+    assert assign_equal_sizes(similarity, 1).tolist() == [1, 0, 1]
+
+
+def test_groups_have_equal_sizes() -> None:
+    similarity = np.random.default_rng(3).random((1003, 10)).astype(np.float32)
+    sizes = np.bincount(assign_equal_sizes(similarity, 100), minlength=10)
+    assert sorted(sizes.tolist()) == [100] * 9 + [103]
+
+
+def test_room_for_all_leaves_everyone_with_the_favourite() -> None:
+    similarity = np.random.default_rng(4).random((50, 3)).astype(np.float32)
+    assert np.array_equal(assign_equal_sizes(similarity, 50), similarity.argmax(axis=1))
+
+
+@pytest.mark.parametrize(("shape", "group_size"), [((4,), 1), ((4, 0), 1), ((4, 2), 0)])
+def test_refuses_what_is_no_table(shape: tuple[int, ...], group_size: int) -> None:
+    with pytest.raises(ValueError, match=r"similarity|group_size"):
+        assign_equal_sizes(np.zeros(shape, dtype=np.float32), group_size)
