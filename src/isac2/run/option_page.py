@@ -11,9 +11,9 @@ from dataclasses import MISSING
 from isac2.run.option import Option
 from isac2.run.options import option_default, option_table
 
-__all__ = ["default_text", "option_page"]
+__all__ = ["GROUP_TITLES", "default_text", "option_page"]
 
-_TITLES = {
+GROUP_TITLES = {
     "main": "Main options",
     "advanced": "Advanced options",
     "machine": "Options about the machine",
@@ -33,7 +33,7 @@ working images, which are the input resampled by `target_radius / radius`.
 def option_page() -> str:
     """Return the page as Markdown."""
     parts = [_HEAD]
-    for group, title in _TITLES.items():
+    for group, title in GROUP_TITLES.items():
         parts.append(f"\n## {title}\n\n| option | in Python | default | unit | range | meaning |\n")
         parts.append("|---|---|---|---|---|---|\n")
         parts.extend(

@@ -165,8 +165,8 @@ class Settings:
         int,
         "How the average of the pre-alignment is centred: -1 mean shift of the images, 0 not at "
         "all, 1 phase centre of gravity, 2 peak against a Gaussian, 3 against a ring, 4 against "
-        "the particle's disc, 5 against its own rotational average, 6 centre of gravity of the bright "
-        "part, 7 the bright part against the disc.",
+        "the particle's disc, 5 against its own rotational average, 6 centre of gravity of the "
+        "bright part, 7 the bright part against the disc.",
         minimum=-1,
         maximum=7,
     )

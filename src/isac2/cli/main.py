@@ -1,0 +1,108 @@
+"""`isac2 <verb>`: finds the verb's module, runs it, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+from isac2 import __version__
+from isac2.errors import Isac2Error
+
+__all__ = ["main", "run_command"]
+
+
+class Verb(NamedTuple):
+    """Where a verb's click command lives, and what the list of verbs says about it."""
+
+    module: str
+    help: str
+
+
+VERBS = {
+    "run": Verb("isac2.cli.run", "Sort a particle stack into validated class averages."),
+    "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
+    "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
+}
+"""Each module exposes its click command as `command`; it is imported when it is used."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a verb's module only to run it, so that the help comes at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(VERBS[cmd_name].module).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="isac2")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; may stand anywhere.")
+def isac2(debug: bool) -> None:
+    """Validated 2D class averages from particle stacks, by iterative stable alignment and
+    clustering."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `isac2` with `arguments` (the process's own when None) and return the exit code."""
+    return run_command(isac2, "isac2", arguments)
+
+
+def run_command(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a click command as a program and return its exit code.
+
+    0 is success, 2 an input or option that cannot be used, 1 any other failure, 130 a run stopped
+    from the keyboard. Errors are one sentence on stderr, unless ``--debug`` is among the arguments.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        code = command.main(
+            [word for word in given if word != "--debug"], prog_name=name, standalone_mode=False
+        )
+        return code if isinstance(code, int) else 0
+    except click.Abort:
+        return _say("stopped; the same command goes on from the last saved point.", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _say(error.format_message(), 2, prefix="")
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        asked = context.command_path if context else name
+        return _say(f"{error.format_message().rstrip('.')}; see '{asked} --help'.", error.exit_code)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+            return error.exit_code if isinstance(error, Isac2Error) else 1
+        return _say_error(error)
+
+
+def _say_error(error: Exception) -> int:
+    """Say in one sentence what a run ended with, and return the exit code."""
+    if isinstance(error, Isac2Error):
+        return _say(str(error), error.exit_code)
+    if isinstance(error, OSError | MemoryError):
+        return _say(f"{error or 'the machine has no memory left'}.", 1)
+    return _say(
+        f"unexpected {type(error).__name__} ({error}): this is a fault of the program, please "
+        "report it with what --debug shows.",
+        1,
+    )
+
+
+def _say(sentence: str, code: int, prefix: str = "Error: ") -> int:
+    click.echo(f"{prefix}{sentence}", err=True)
+    return code

@@ -1,0 +1,45 @@
+"""`isac2 run`: from a particle stack to a directory of validated class averages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from isac2.cli.settings_options import SettingsCommand, settings_options
+from isac2.run.options import Settings
+
+__all__ = ["command"]
+
+_HELP = """Sort the particles of STACK into validated class averages, written to OUTDIR.
+
+STACK is a RELION .star file or an .mrcs stack; the images are square. OUTDIR is made; when it holds
+an unfinished run of the same stack and options, the run goes on from the last saved point.
+
+\b
+Example: a cryo data set whose particles have a radius of 120 pixels
+    isac2 run particles.star classes --radius=120 --CTF
+"""
+
+
+def _run(stack: str, outdir: str, **words: Any) -> None:
+    settings = Settings(**words)
+    # the runner needs the whole numeric library, which the help does not
+    from isac2.run.runner import run_isac
+
+    directory = run_isac(stack, outdir, settings)
+    click.echo(f"Class averages: {directory.class_averages}")
+    click.echo(f"Report:         {directory.report}")
+
+
+command = SettingsCommand(
+    "run",
+    callback=_run,
+    params=[
+        click.Argument(["stack"]),
+        click.Argument(["outdir"]),
+        *settings_options(),
+    ],
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)

@@ -1,0 +1,66 @@
+"""The option table as click options, and a command whose help shows them in groups with units."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING
+from typing import Any
+
+import click
+
+from isac2.run.option import Option
+from isac2.run.option_page import GROUP_TITLES, default_text
+from isac2.run.options import option_default, option_table
+
+__all__ = ["SettingsCommand", "settings_options"]
+
+
+class SettingsOption(click.Option):
+    """A click option that knows the group its row of the table is in."""
+
+    def __init__(self, declarations: list[str], group: str, **attributes: Any) -> None:
+        super().__init__(declarations, **attributes)
+        self.group = group
+
+
+class SettingsCommand(click.Command):
+    """A command whose help shows the options by the groups of the table."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for group, title in GROUP_TITLES.items():
+            rows = [
+                record
+                for parameter in self.get_params(ctx)
+                if isinstance(parameter, click.Option)
+                and getattr(parameter, "group", "machine") == group
+                and (record := parameter.get_help_record(ctx)) is not None
+            ]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def settings_options() -> list[click.Parameter]:
+    """Return one click option for each row of the table, in its order.
+
+    The values are handed on under the field names of `isac2.run.options.Settings`, which checks
+    them; click only parses the text.
+    """
+    return [_click_option(name, option) for name, option in option_table().items()]
+
+
+def _click_option(name: str, option: Option) -> click.Option:
+    default = option_default(name)
+    required = default is MISSING
+    kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    words = [option.unit, "" if required else f"default {default_text(name, option)}"]
+    note = ", ".join(word for word in words if word)
+    # the attributes that make an option required or a flag exclude a default of None
+    attributes: dict[str, Any] = {"required": True} if required else {"default": default}
+    if option.value_type is bool:
+        attributes["is_flag"] = True
+    return SettingsOption(
+        [f"--{option.name}", name],
+        option.group,
+        type=kinds[option.value_type],
+        help=option.help if option.value_type is bool else f"{option.help} [{note}]",
+        **attributes,
+    )
