@@ -1,0 +1,277 @@
+"""Read classifications and truths from files: the edge of `isac2.classes.evaluate`.
+
+A classification is a run directory of ours (``particles.star``), one that SPHIRE left
+(``class_averages.hdf`` and ``all_parameters.txt``), or any particle star file with class numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.classes.evaluate import Evaluation, evaluate_classes
+from isac2.classes.truth import Truth, truth_from_arrays
+from isac2.errors import InputError
+from isac2.poses import PoseArray, compose, make_poses, poses_from_relion
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Classification", "evaluate_run", "read_classification", "read_truth"]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Which class each particle of a stack is in, as some program found it.
+
+    Attributes
+    ----------
+    class_of_particle : int64 (n,)
+        Class of each row of the stack, in the program's own numbers; -1 none.
+    poses : POSE (n,) or None
+        Image to class frame, shifts in pixels of the images.
+    radius : float or None
+        Particle radius the run was told, pixels.
+    """
+
+    class_of_particle: NDArray[np.int64]
+    poses: PoseArray | None
+    radius: float | None = None
+
+
+def evaluate_run(
+    run: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    *,
+    images: str | os.PathLike[str] | None = None,
+    radius: float | None = None,
+    symmetries: Sequence[str] = ("C1",),
+) -> Evaluation:
+    """Score a run on disk against a truth file; see `evaluate_classes` for the scores.
+
+    Parameters
+    ----------
+    run : path-like
+        A run directory of isac2 or SPHIRE, or a star file.
+    truth : path-like
+        ``truth.npz`` of a simulated stack; row i is image i of that stack.
+    images : path-like, optional
+        The stack's star file, when its rows (image i is row i of the truth) take their pixels from
+        several files or not in order; particles are then found by ``rlnImageName``.
+    radius : float, optional
+        Particle radius, pixels; what the run says by default.
+    symmetries : sequence of str
+        Point group of each molecule.
+
+    Raises
+    ------
+    InputError
+        When a file is missing or cannot be what it should be.
+    """
+    known = read_truth(truth)
+    found = read_classification(run, len(known), images=images)
+    return evaluate_classes(
+        found.class_of_particle,
+        known,
+        found.poses,
+        radius=found.radius if radius is None else radius,
+        symmetries=symmetries,
+    )
+
+
+def read_truth(path: str | os.PathLike[str]) -> Truth:
+    """Read a truth file (``.npz``)."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"there is no truth file '{path}': check the name.") from None
+    except (OSError, ValueError, TypeError, BadZipFile):
+        raise InputError(
+            f"'{path}' is no NumPy .npz file: give the truth of a simulation."
+        ) from None
+    return truth_from_arrays(arrays, source=f"'{path}'")
+
+
+def read_classification(
+    run: str | os.PathLike[str], count: int, *, images: str | os.PathLike[str] | None = None
+) -> Classification:
+    """Read the classes (and poses, when there) of a stack of `count` particles."""
+    path = Path(run)
+    if path.is_dir():
+        if (path / "particles.star").is_file():
+            return _read_star(path / "particles.star", count, images, _radius_of_run(path))
+        if (path / "class_averages.hdf").is_file():
+            return _read_sphire(path, count)
+        raise InputError(
+            f"the directory '{path}' holds neither particles.star nor class_averages.hdf: "
+            "give a run directory whose run has ended."
+        )
+    if not path.exists():
+        raise InputError(f"there is no run '{path}': give a run directory or a star file.")
+    return _read_star(path, count, images, None)
+
+
+def _radius_of_run(directory: Path) -> float | None:
+    """Return the radius option that the run recorded, if it can be found."""
+    try:
+        record = json.loads((directory / "run.json").read_text(encoding="utf-8"))
+        return float(record["options"]["radius"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _read_sphire(directory: Path, count: int) -> Classification:
+    """Read the members of SPHIRE's averages (0-based ids) and its combined poses."""
+    classes = np.full(count, -1, dtype=np.int64)
+    file = directory / "class_averages.hdf"
+    for number, members in enumerate(_members_of_averages(file)):
+        if len(members) and (members.min() < 0 or members.max() >= count):
+            raise InputError(
+                f"class {number} of '{file}' has member {members.max()}, but the truth knows only "
+                f"{count} particles: give the truth of the same stack."
+            )
+        classes[members] = number
+    numbers = _numbers_of_note(directory / "README_shrink_ratio.txt")
+    ratio, radius = numbers if len(numbers) == 2 else (1.0, None)
+    return Classification(classes, _poses_of_sphire(directory, count, ratio), radius)
+
+
+def _poses_of_sphire(directory: Path, count: int, ratio: float) -> PoseArray | None:
+    """Return the prealignment's shift and then the final pose, in original pixels.
+
+    ``initial2Dparams.txt`` is in original pixels, ``all_parameters.txt`` starts from the prealigned
+    images and is in working pixels, `ratio` of the original.
+    """
+    tables = []
+    for name in ("2dalignment/initial2Dparams.txt", "all_parameters.txt"):
+        if not (directory / name).is_file():
+            return None
+        tables.append(np.loadtxt(directory / name, ndmin=2))
+        if tables[-1].shape != (count, 4):
+            return None
+    first, second = tables
+    final = make_poses(
+        second[:, 0], second[:, 1] / ratio, second[:, 2] / ratio, np.maximum(second[:, 3], 0)
+    )
+    return compose(make_poses(first[:, 0], first[:, 1], first[:, 2], first[:, 3]), final)
+
+
+def _members_of_averages(file: Path) -> list[NDArray[np.int64]]:
+    import h5py
+
+    try:
+        with h5py.File(file, "r") as handle:
+            images = handle["MDF/images"]
+            return [
+                np.atleast_1d(images[name].attrs["EMAN.members"]).astype(np.int64)
+                for name in sorted(images, key=int)
+            ]
+    except (OSError, KeyError, ValueError):
+        raise InputError(
+            f"'{file}' is no EMAN2 file of class averages with their members: "
+            "give the class_averages.hdf of a run."
+        ) from None
+
+
+def _numbers_of_note(note: Path) -> list[float]:
+    """Return the numbers that stand alone on a line: the shrink ratio, the radius in pixels."""
+    numbers = []
+    for line in note.read_text(encoding="utf-8").splitlines() if note.is_file() else []:
+        try:
+            numbers.append(float(line))
+        except ValueError:
+            continue
+    return numbers
+
+
+def _read_star(
+    file: Path, count: int, images: str | os.PathLike[str] | None, radius: float | None
+) -> Classification:
+    """Read ``rlnClassNumber`` (1-based, 0 none) and the 2D pose of each particle."""
+    table = _particle_table(file)
+    if "rlnClassNumber" not in table:
+        raise InputError(f"'{file}' has no column rlnClassNumber: give the result of a 2D run.")
+    rows = _truth_rows(table, file, count, images)
+    classes = np.full(count, -1, dtype=np.int64)
+    classes[rows] = np.maximum(table["rlnClassNumber"].to_numpy(np.int64), 0) - 1
+    found = _poses_of_table(table)
+    if found is None:
+        return Classification(classes, None, radius)
+    poses = np.zeros(count, dtype=found.dtype)
+    poses[rows] = found
+    return Classification(classes, poses, radius)
+
+
+def _particle_table(file: Path) -> pd.DataFrame:
+    """Return the particles of a star file, with a column of each row's pixel size when known."""
+    import starfile
+
+    try:
+        blocks = starfile.read(file, always_dict=True)
+    except Exception as error:  # starfile raises many kinds on a text that is no star file
+        raise InputError(
+            f"'{file}' cannot be read as a star file ({type(error).__name__})."
+        ) from None
+    tables = [block for block in blocks.values() if "rlnImageName" in getattr(block, "columns", ())]
+    if not tables:
+        raise InputError(f"'{file}' has no table with rlnImageName: give a particle star file.")
+    table: pd.DataFrame = tables[0].copy()
+    optics = blocks.get("optics")
+    if optics is not None and "rlnImagePixelSize" in optics and "rlnOpticsGroup" in table:
+        sizes = dict(zip(optics["rlnOpticsGroup"], optics["rlnImagePixelSize"], strict=True))
+        table["rlnImagePixelSize"] = table["rlnOpticsGroup"].map(sizes)
+    return table
+
+
+def _truth_rows(
+    table: pd.DataFrame, file: Path, count: int, images: str | os.PathLike[str] | None
+) -> NDArray[np.int64]:
+    """Return which row of the truth each row of the table is."""
+    names = table["rlnImageName"].astype(str)
+    if images is not None:
+        listed = _particle_table(Path(images))["rlnImageName"]
+        order = {_short(name): row for row, name in enumerate(listed)}
+        rows = np.array([order.get(_short(name), -1) for name in names], dtype=np.int64)
+    elif names.str.match(r"\d+@").all() and names.str.split("@").str[1].nunique() == 1:
+        rows = names.str.split("@").str[0].to_numpy().astype(np.int64) - 1
+    else:
+        rows = np.arange(len(names), dtype=np.int64)
+    wrong = np.flatnonzero((rows < 0) | (rows >= count))
+    if len(wrong):
+        raise InputError(
+            f"image '{names.iloc[wrong[0]]}' of '{file}' is none of the {count} particles of the "
+            "truth: give the truth of the same stack, or its star file as --images."
+        )
+    if len(np.unique(rows)) != len(rows):
+        raise InputError(f"'{file}' lists an image twice: each particle must be in it once.")
+    return rows
+
+
+def _short(name: Any) -> str:
+    """Return an image name with the file's last part only: programs rewrite the folders."""
+    number, _, path = str(name).partition("@")
+    return f"{int(number)}@{Path(path).name}" if path and number.isdigit() else str(name)
+
+
+def _poses_of_table(table: pd.DataFrame) -> PoseArray | None:
+    """Return the rows' 2D poses, shifts in pixels, or None when columns are missing."""
+    if "rlnAnglePsi" not in table:
+        return None
+    if "rlnOriginXAngst" in table and "rlnImagePixelSize" in table:
+        suffix, pixel_size = "Angst", table["rlnImagePixelSize"].to_numpy(float)
+    elif "rlnOriginX" in table:
+        suffix, pixel_size = "", np.ones(len(table))  # RELION 3.0 wrote pixels
+    else:
+        return None
+    x, y = (table[f"rlnOrigin{axis}{suffix}"].to_numpy(float) for axis in "XY")
+    flip = table["rlnIsFlip"].to_numpy(int) if "rlnIsFlip" in table else 0
+    return poses_from_relion(table["rlnAnglePsi"].to_numpy(float), x, y, flip, pixel_size)
