@@ -1,1 +1,21 @@
-"""What a particle stack is: lazy pixels and one metadata table, one module a format."""
+"""What a particle stack is: lazy pixels and one table of metadata, one module a format."""
+
+from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
+from isac2.stacks.mrc import write_mrcs
+from isac2.stacks.opening import open_stack
+from isac2.stacks.relion import write_particles_star
+from isac2.stacks.stack import Stack
+from isac2.stacks.star import StarTable, read_star, write_star
+
+__all__ = [
+    "ForeignTables",
+    "Metadata",
+    "Stack",
+    "StarTable",
+    "open_stack",
+    "read_star",
+    "unknown_metadata",
+    "write_mrcs",
+    "write_particles_star",
+    "write_star",
+]

@@ -1,0 +1,217 @@
+"""Where pixels are: files of raw images, and reading many of them with few files open."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.errors import InputError
+
+__all__ = ["ImageFile", "OpenFiles", "RawImages", "find_runs"]
+
+_BUFFERS_PER_CALL = 512
+_BYTES_PER_CALL = 32 << 20
+
+
+class _Closeable(Protocol):
+    def close(self) -> None: ...
+
+
+class OpenFiles:
+    """A bounded set of open files, shared by threads.
+
+    A file that is in use is never closed; of the others the one unused for longest goes first.
+    Copies made by pickling start empty.
+    """
+
+    def __init__(self, limit: int = 64) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._files: OrderedDict[str, tuple[Any, list[int]]] = OrderedDict()
+
+    def __reduce__(self) -> tuple[type[OpenFiles], tuple[int]]:
+        """Pickle the limit only: descriptors do not travel."""
+        return OpenFiles, (self._limit,)
+
+    def __len__(self) -> int:
+        """Return how many files are open now."""
+        return len(self._files)
+
+    @contextmanager
+    def borrow(self, path: Path, opener: Callable[[Path], _Closeable]) -> Iterator[Any]:
+        """Yield the open file of `path`, opened by `opener` when it is not open yet."""
+        key = str(path)
+        with self._lock:
+            if key not in self._files:
+                self._close_idle(self._limit - 1)
+                self._files[key] = (opener(path), [0])
+            handle, users = self._files[key]
+            self._files.move_to_end(key)
+            users[0] += 1
+        try:
+            yield handle
+        finally:
+            with self._lock:
+                users[0] -= 1
+
+    def close(self) -> None:
+        """Close all files that nobody is using."""
+        with self._lock:
+            self._close_idle(0)
+
+    def _close_idle(self, keep: int) -> None:
+        for key in list(self._files):
+            if len(self._files) <= keep:
+                break
+            handle, users = self._files[key]
+            if users[0] == 0:
+                del self._files[key]
+                handle.close()
+
+
+class ImageFile(Protocol):
+    """Images of one size in one file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of an image, (ny, nx)."""
+
+    @property
+    def pixel_size_in_angstroms(self) -> float:
+        """Pixel size in the file's header, or NaN."""
+
+    def read_into(
+        self,
+        files: OpenFiles,
+        slots: NDArray[np.int64],
+        out: NDArray[np.float32],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Read image `slots[i]` into `out[places[i]]`; slots ascend, out is (m, ny, nx)."""
+
+
+@dataclass(frozen=True)
+class RawImages:
+    """Uncompressed images that follow each other in a file."""
+
+    path: Path
+    offset: int  # of the first image, bytes
+    dtype: np.dtype[Any]
+    count: int
+    shape: tuple[int, int]
+    pixel_size_in_angstroms: float = float("nan")
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    def read_into(
+        self,
+        files: OpenFiles,
+        slots: NDArray[np.int64],
+        out: NDArray[np.float32],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Read image `slots[i]` into `out[places[i]]`; slots ascend, out is (m, ny, nx)."""
+        direct = self.dtype == np.dtype("<f4") and np.dtype("<f4").isnative
+        longest = max(1, _BYTES_PER_CALL // max(1, self.image_bytes))
+        with files.borrow(self.path, _open_descriptor) as file:
+            for start, stop in find_runs(slots, longest if not direct else _BUFFERS_PER_CALL):
+                position = self.offset + int(slots[start]) * self.image_bytes
+                targets = places[start:stop]
+                if direct:
+                    buffers = _row_buffers(out, targets)
+                    _read_exactly(file.fileno(), buffers, position, self.path)
+                else:
+                    stored = np.empty((stop - start, *self.shape), self.dtype)
+                    _read_exactly(file.fileno(), [_bytes_of(stored)], position, self.path)
+                    out[targets] = stored
+
+
+def find_runs(slots: NDArray[np.int64], longest: int) -> Iterator[tuple[int, int]]:
+    """Yield the limits of runs of consecutive numbers, each at most `longest` long.
+
+    Examples
+    --------
+    >>> list(find_runs(np.array([3, 4, 5, 9]), 2))
+    [(0, 2), (2, 3), (3, 4)]
+    """
+    breaks = np.flatnonzero(np.diff(slots) != 1) + 1
+    limits = [0, *breaks.tolist(), len(slots)]
+    for start, stop in itertools.pairwise(limits):
+        for first in range(start, stop, longest):
+            yield first, min(first + longest, stop)
+
+
+class _Descriptor:
+    """An open file for positioned reads; closes itself when it is no longer referred to."""
+
+    def __init__(self, path: Path) -> None:
+        self._number = os.open(path, os.O_RDONLY)
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        if self._number >= 0:
+            os.close(self._number)
+            self._number = -1
+
+    def __del__(self) -> None:
+        if hasattr(self, "_number"):
+            self.close()
+
+
+def _open_descriptor(path: Path) -> _Descriptor:
+    try:
+        return _Descriptor(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+
+
+def _row_buffers(out: NDArray[np.float32], places: NDArray[np.int64]) -> list[memoryview]:
+    """Return writable views of rows of `out`, joined where the rows follow each other."""
+    if len(places) == 1 or bool((np.diff(places) == 1).all()):
+        return [_bytes_of(out[places[0] : places[-1] + 1])]
+    return [_bytes_of(out[place]) for place in places]
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    """Return a writable view of the bytes of a contiguous array."""
+    return array.data.cast("B")
+
+
+def _read_exactly(descriptor: int, buffers: list[memoryview], position: int, path: Path) -> None:
+    """Fill the buffers from the file, starting at a position; safe from many threads at once."""
+    while buffers:
+        read = os.preadv(descriptor, buffers, position)
+        if read == 0:
+            raise InputError(
+                f"{path} ends at byte {position}, in the middle of an image: it was cut short or "
+                "is still being written."
+            )
+        position += read
+        while buffers and read >= len(buffers[0]):
+            read -= len(buffers[0])
+            buffers = buffers[1:]
+        if read:
+            buffers = [buffers[0][read:], *buffers[1:]]
