@@ -1,0 +1,40 @@
+# `make demo` runs the whole job on particles it simulates itself; `make test` runs all checks.
+# Both need python3 (3.10 or later) with venv, and make; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test check clean
+
+demo: $(VENV)/installed demo/particles/particles.star
+	$(BIN)/isac2 run demo/particles/particles.star demo/classes \
+		--radius=22 --CTF --img_per_grp=40 --minimum_grp_size=15 --rand_seed=1
+	$(BIN)/isac2 evaluate demo/classes demo/particles/truth.npz
+
+demo/particles/particles.star: | $(VENV)/installed
+	$(BIN)/isac2 simulate demo/particles --particles=400 --seed=1
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# The stamps make an installation that is up to date cost nothing.
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/installed
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) demo build dist
