@@ -1,0 +1,143 @@
+"""Saving the state of a run so that it can go on after it was stopped at any moment.
+
+A checkpoint is one ``.npz`` file, written atomically: arrays, a JSON document for everything small,
+and a SHA-256 over both. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.clustering.state import IsacState, StableGroup
+from isac2.errors import RunError
+from isac2.files import atomic_path
+
+__all__ = ["load_arrays", "load_state", "save_arrays", "save_state"]
+
+Arrays = dict[str, NDArray[Any]]
+
+_FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same state makes the same bytes
+_DOCUMENT, _CHECKSUM = "document", "checksum"
+
+
+def save_state(path: Path, state: IsacState) -> None:
+    """Write the whole state of the method to `path`."""
+    arrays: Arrays = {}
+    document: dict[str, Any] = {}
+    for entry in fields(IsacState):
+        value = getattr(state, entry.name)
+        if isinstance(value, np.ndarray):
+            arrays[entry.name] = value
+        elif isinstance(value, tuple) and all(isinstance(item, StableGroup) for item in value):
+            document[entry.name] = _pack_groups(entry.name, value, arrays)
+        else:
+            document[entry.name] = value
+    save_arrays(path, arrays, document)
+
+
+def load_state(path: Path) -> IsacState:
+    """Read a state that `save_state` wrote.
+
+    Raises
+    ------
+    RunError
+        When the file is missing, damaged or of another version.
+    """
+    arrays, document = load_arrays(path)
+    values: dict[str, Any] = {}
+    try:
+        for entry in fields(IsacState):
+            if entry.name in arrays:
+                values[entry.name] = arrays[entry.name]
+                continue
+            value = document[entry.name]
+            if isinstance(value, dict):
+                value = _unpack_groups(entry.name, value, arrays)
+            values[entry.name] = tuple(value) if isinstance(value, list) else value
+    except (KeyError, ValueError) as error:
+        raise RunError(
+            f"{path} was saved by another version ({error}): give a new output directory."
+        ) from None
+    return IsacState(**values)
+
+
+def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], document: Any = None) -> None:
+    """Write arrays and a JSON document to one file, atomically and with a checksum."""
+    text = np.frombuffer(json.dumps(document, sort_keys=True).encode(), np.uint8)
+    everything = {**arrays, _DOCUMENT: text}
+    checksum = np.frombuffer(_digest(everything), np.uint8)
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for name, array in {**everything, _CHECKSUM: checksum}.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", _FIXED_DATE)
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def load_arrays(path: Path) -> tuple[Arrays, Any]:
+    """Read what `save_arrays` wrote.
+
+    Raises
+    ------
+    RunError
+        When the file is missing or damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays: Arrays = {name: archive[name] for name in archive.files}
+        checksum = arrays.pop(_CHECKSUM).tobytes()
+        if _digest(arrays) != checksum:
+            raise ValueError("its checksum is wrong")
+        return arrays, json.loads(arrays.pop(_DOCUMENT).tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"The saved state {path} cannot be read ({error}): start again in a new output "
+            "directory, or go back with --restart."
+        ) from None
+
+
+def _digest(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.descr} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
+
+
+def _pack_groups(name: str, groups: tuple[StableGroup, ...], arrays: Arrays) -> dict[str, Any]:
+    """Put the groups' arrays, one after the other, into `arrays`; return the numbers."""
+    packed: dict[str, Any] = {"count": len(groups)}
+    for entry in fields(StableGroup):
+        values = [getattr(group, entry.name) for group in groups]
+        if values and isinstance(values[0], np.ndarray):
+            arrays[f"{name}.{entry.name}"] = np.concatenate(values)
+            packed[entry.name] = {"lengths": [len(value) for value in values]}
+        else:
+            packed[entry.name] = values
+    return packed
+
+
+def _unpack_groups(name: str, packed: dict[str, Any], arrays: Arrays) -> tuple[StableGroup, ...]:
+    columns: dict[str, list[Any]] = {}
+    for entry in fields(StableGroup):
+        value = packed[entry.name]
+        if isinstance(value, dict):
+            ends = np.cumsum(value["lengths"])
+            value = np.split(arrays[f"{name}.{entry.name}"], ends[:-1])
+        columns[entry.name] = value
+    return tuple(
+        StableGroup(**{key: values[number] for key, values in columns.items()})
+        for number in range(packed["count"])
+    )
