@@ -1,5 +1,6 @@
 """What a particle stack is: lazy pixels and one table of metadata, one module a format."""
 
+from isac2.stacks.eman_hdf import read_eman_headers, write_eman_hdf
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.mrc import write_mrcs
 from isac2.stacks.opening import open_stack
@@ -13,8 +14,10 @@ __all__ = [
     "Stack",
     "StarTable",
     "open_stack",
+    "read_eman_headers",
     "read_star",
     "unknown_metadata",
+    "write_eman_hdf",
     "write_mrcs",
     "write_particles_star",
     "write_star",

@@ -6,7 +6,7 @@ import itertools
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isac2.errors import InputError
 
-__all__ = ["ImageFile", "OpenFiles", "RawImages", "find_runs"]
+__all__ = ["ImageFile", "OpenFiles", "RawImages", "find_runs", "image_chunks"]
 
 _BUFFERS_PER_CALL = 512
 _BYTES_PER_CALL = 32 << 20
@@ -50,7 +50,7 @@ class OpenFiles:
     @contextmanager
     def borrow(self, path: Path, opener: Callable[[Path], _Closeable]) -> Iterator[Any]:
         """Yield the open file of `path`, opened by `opener` when it is not open yet."""
-        key = str(path)
+        key = f"{opener.__name__} {path}"
         with self._lock:
             if key not in self._files:
                 self._close_idle(self._limit - 1)
@@ -132,12 +132,22 @@ class RawImages:
         places: NDArray[np.int64],
     ) -> None:
         """Read image `slots[i]` into `out[places[i]]`; slots ascend, out is (m, ny, nx)."""
+        self.read_at(files, self.offset + slots * self.image_bytes, out, places)
+
+    def read_at(
+        self,
+        files: OpenFiles,
+        positions: NDArray[np.int64],
+        out: NDArray[np.float32],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Read the image at byte `positions[i]` of the file into `out[places[i]]`."""
         direct = self.dtype == np.dtype("<f4") and np.dtype("<f4").isnative
-        longest = max(1, _BYTES_PER_CALL // max(1, self.image_bytes))
+        longest = max(1, _BYTES_PER_CALL // self.image_bytes)
+        longest = _BUFFERS_PER_CALL if direct else min(longest, _BUFFERS_PER_CALL)
         with files.borrow(self.path, _open_descriptor) as file:
-            for start, stop in find_runs(slots, longest if not direct else _BUFFERS_PER_CALL):
-                position = self.offset + int(slots[start]) * self.image_bytes
-                targets = places[start:stop]
+            for start, stop in find_runs(positions, longest, self.image_bytes):
+                position, targets = int(positions[start]), places[start:stop]
                 if direct:
                     buffers = _row_buffers(out, targets)
                     _read_exactly(file.fileno(), buffers, position, self.path)
@@ -147,19 +157,27 @@ class RawImages:
                     out[targets] = stored
 
 
-def find_runs(slots: NDArray[np.int64], longest: int) -> Iterator[tuple[int, int]]:
-    """Yield the limits of runs of consecutive numbers, each at most `longest` long.
+def find_runs(numbers: NDArray[np.int64], longest: int, step: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the limits of runs of numbers a step apart, each at most `longest` long.
 
     Examples
     --------
     >>> list(find_runs(np.array([3, 4, 5, 9]), 2))
     [(0, 2), (2, 3), (3, 4)]
     """
-    breaks = np.flatnonzero(np.diff(slots) != 1) + 1
-    limits = [0, *breaks.tolist(), len(slots)]
+    breaks = np.flatnonzero(np.diff(numbers) != step) + 1
+    limits = [0, *breaks.tolist(), len(numbers)]
     for start, stop in itertools.pairwise(limits):
         for first in range(start, stop, longest):
             yield first, min(first + longest, stop)
+
+
+def image_chunks(images: NDArray[Any] | Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Yield arrays (m, ny, nx), whether one array, chunks or single images are given."""
+    pieces = [images] if isinstance(images, np.ndarray) else images
+    for piece in pieces:
+        array = np.asarray(piece)
+        yield array if array.ndim == 3 else array.reshape(-1, *array.shape[-2:])
 
 
 class _Descriptor:

@@ -7,7 +7,7 @@ volume are read as images.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isac2.errors import InputError
 from isac2.files import atomic_path
-from isac2.stacks._images import RawImages
+from isac2.stacks._images import RawImages, image_chunks
 
 __all__ = ["HEADER_BYTES", "looks_like_mrc", "open_mrc", "parse_mrc_header", "write_mrcs"]
 
@@ -162,7 +162,7 @@ def write_mrcs(
         file.write(bytes(HEADER_BYTES))
         sums = _Sums()
         dtype, shape = np.dtype(np.float32), None
-        for chunk in _chunks(images):
+        for chunk in image_chunks(images):
             if shape is None:
                 shape = chunk.shape[1:]
                 dtype = chunk.dtype if chunk.dtype.name in _MODE_OF else dtype
@@ -174,14 +174,6 @@ def write_mrcs(
         if shape is None or sums.images == 0:
             raise InputError(f"{path}: there is no image to write.")
         _write_header(file, (sums.images, *shape), dtype, pixel_size_in_angstroms or 0.0, sums)
-
-
-def _chunks(images: NDArray[Any] | Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
-    """Yield arrays (m, ny, nx) whatever was given."""
-    pieces = [images] if isinstance(images, np.ndarray) else images
-    for piece in pieces:
-        array = np.asarray(piece)
-        yield array if array.ndim == 3 else array.reshape(-1, *array.shape[-2:])
 
 
 class _Sums:

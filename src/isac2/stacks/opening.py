@@ -10,6 +10,8 @@ import numpy as np
 
 from isac2.errors import InputError
 from isac2.stacks._images import ImageFile
+from isac2.stacks.eman_hdf import open_eman_hdf, scan_eman_hdf
+from isac2.stacks.eman_header import metadata_from_headers
 from isac2.stacks.metadata import Metadata, unknown_metadata
 from isac2.stacks.mrc import open_mrc
 from isac2.stacks.relion import read_relion_particles
@@ -47,11 +49,15 @@ def open_stack(path: str | os.PathLike[str], root: str | os.PathLike[str] | None
     beginning = _beginning(source)
     if source.suffix.lower() == ".star" or beginning.lstrip()[:5] == b"data_":
         return _open_star(source, Path(root) if root is not None else None)
+    if beginning.startswith(_HDF5_SIGNATURE):
+        return _open_hdf(source)
     return _open_bare(source, open_image_file(source))
 
 
 def open_image_file(path: Path) -> ImageFile:
     """Open one file of images, of whatever format, for its pixels only."""
+    if _beginning(path).startswith(_HDF5_SIGNATURE):
+        return open_eman_hdf(path)
     return open_mrc(path)
 
 
@@ -72,6 +78,17 @@ def _open_bare(path: Path, images: ImageFile) -> Stack:
     )
     index = np.zeros(images.count, np.int32)
     return Stack(path, "MRC stack", [images], index, np.arange(images.count), metadata)
+
+
+def _open_hdf(path: Path) -> Stack:
+    """Make a stack of the images of an EMAN2 HDF file."""
+    images, headers = scan_eman_hdf(path)
+    try:
+        metadata = metadata_from_headers(headers)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from None
+    index = np.zeros(images.count, np.int32)
+    return Stack(path, "EMAN2 HDF", [images], index, np.arange(images.count), metadata)
 
 
 def _open_star(path: Path, root: Path | None) -> Stack:

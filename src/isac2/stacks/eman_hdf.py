@@ -1,0 +1,389 @@
+"""EMAN2's HDF files: a group an image, an attribute a header value."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5l, h5s, h5t
+from numpy.typing import NDArray
+
+from isac2.errors import InputError
+from isac2.files import atomic_path
+from isac2.stacks._images import OpenFiles, RawImages, image_chunks
+from isac2.stacks.eman_header import HeaderValue
+
+__all__ = ["HdfImages", "open_eman_hdf", "read_eman_headers", "write_eman_hdf"]
+
+_PREFIX = b"EMAN."
+_TRANSFORM = np.dtype([(f"{row}{column}", "<f4") for row in range(3) for column in range(4)])
+_ALWAYS_LISTS = ("members",)
+_LARGEST_RATIO = 1100  # deflate shrinks at most about a thousandfold
+_LARGEST_SIDE = 1 << 16
+_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+_LOCK = threading.Lock()
+
+
+@dataclass(frozen=True)
+class HdfImages:
+    """Images of an EMAN2 HDF file.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    count : int
+        Number of images.
+    shape : tuple of int
+        Rows and columns.
+    offsets : int64 (count,)
+        Byte at which an image's uncompressed float32 pixels start; -1 where HDF5 has to be asked.
+    pixel_size_in_angstroms : float
+        NaN: it is in the images' headers.
+    """
+
+    path: Path
+    count: int
+    shape: tuple[int, int]
+    offsets: NDArray[np.int64] = field(repr=False)
+    pixel_size_in_angstroms: float = float("nan")
+
+    def read_into(
+        self,
+        files: OpenFiles,
+        slots: NDArray[np.int64],
+        out: NDArray[np.float32],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Read image `slots[i]` into `out[places[i]]`; out is (m, ny, nx)."""
+        offsets = self.offsets[slots]
+        direct, others = np.flatnonzero(offsets >= 0), np.flatnonzero(offsets < 0)
+        if direct.size:
+            raw = RawImages(self.path, 0, np.dtype("<f4"), 1, self.shape)
+            raw.read_at(files, offsets[direct], out, places[direct])
+        if not others.size:
+            return
+        with files.borrow(self.path, _open_hdf) as file, _LOCK:
+            for slot, place in zip(slots[others], places[others], strict=True):
+                try:
+                    out[place] = _read_rendered(file.id, int(slot))
+                except _ERRORS as error:
+                    raise _unreadable(self.path, error, int(slot)) from None
+
+
+def open_eman_hdf(path: Path) -> HdfImages:
+    """Look at the group of every image of an EMAN2 HDF file, without reading pixels.
+
+    Raises
+    ------
+    InputError
+        When it is no such file, or lacks an image; images of different sizes are named.
+    """
+    images, _ = _scan(path, with_headers=False)
+    return images
+
+
+def read_eman_headers(path: Path) -> list[dict[str, HeaderValue]]:
+    """Read the headers of all images of an EMAN2 HDF file; keys are without the `EMAN.`."""
+    _, headers = _scan(path, with_headers=True)
+    return headers
+
+
+def scan_eman_hdf(path: Path) -> tuple[HdfImages, list[dict[str, HeaderValue]]]:
+    """Return the images and their headers, in one pass over the file."""
+    return _scan(path, with_headers=True)
+
+
+def _scan(path: Path, with_headers: bool) -> tuple[HdfImages, list[dict[str, HeaderValue]]]:
+    size = path.stat().st_size if path.exists() else 0
+    file = _open_hdf(path)
+    number = None
+    headers: list[dict[str, HeaderValue]] = []
+    try:
+        group = _images_group(file.id, path)
+        count = _image_count(group, path)
+        offsets = np.full(count, -1, np.int64)
+        shape = (0, 0)
+        for number in range(count):
+            image = _open_group(group, str(number).encode())
+            found, offsets[number] = _look_at_pixels(image, size)
+            if number and found != shape:
+                raise InputError(
+                    f"{path}: image {number + 1} is {found[1]} x {found[0]} pixels, but the first "
+                    f"is {shape[1]} x {shape[0]}."
+                )
+            shape = found
+            if with_headers:
+                headers.append(_read_attributes(image, size))
+    except _ERRORS as error:
+        raise _unreadable(path, error, number) from None
+    finally:
+        file.close()
+    return HdfImages(path, count, shape, offsets), headers
+
+
+def _open_hdf(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError as error:
+        raise _unreadable(path, error, None) from None
+
+
+def _unreadable(path: Path, error: BaseException, number: int | None) -> InputError:
+    """Make one sentence of an error of the HDF5 library."""
+    reason = (str(error).strip("'\" ").splitlines() or [type(error).__name__])[0]
+    where = "" if number is None else f", image {number + 1}"
+    return InputError(f"{path}{where}: cannot be read as EMAN2 HDF ({reason.rstrip('.')}).")
+
+
+def _open_group(parent: Any, name: bytes) -> Any:
+    """Open a group that really lies in this file: links elsewhere are refused."""
+    if name not in parent:
+        raise KeyError(f"the group {name.decode()} is missing")
+    if parent.links.get_info(name).type != h5l.TYPE_HARD:
+        raise ValueError(f"the group {name.decode()} is a link to something else")
+    return h5g.open(parent, name)
+
+
+def _images_group(file: Any, path: Path) -> Any:
+    """Return the group that holds the images."""
+    try:
+        return _open_group(_open_group(h5g.open(file, b"/"), b"MDF"), b"images")
+    except KeyError:
+        raise InputError(
+            f"{path} is an HDF5 file, but not one of EMAN2: it has no group /MDF/images."
+        ) from None
+
+
+def _image_count(group: Any, path: Path) -> int:
+    """Return the number of images, having checked that each has its group."""
+    numbers = {int(name) for name in group if name.isdigit() and len(name) < 10}
+    if not numbers:
+        raise InputError(f"{path} holds no images.")
+    count = max(numbers) + 1
+    if h5a.exists(group, b"imageid_max"):
+        count = max(count, int(_read_attribute(group, b"imageid_max", 64)) + 1)
+    if len(numbers) != count:
+        lost = next(number for number in range(count) if number not in numbers)
+        raise InputError(
+            f"{path}: image {lost + 1} of {count} is missing (there is no group "
+            f"/MDF/images/{lost})."
+        )
+    return count
+
+
+def _look_at_pixels(image: Any, file_size: int) -> tuple[tuple[int, int], int]:
+    """Return the size of an image and where its pixels are, -1 when HDF5 has to be asked."""
+    if b"image" not in image or image.links.get_info(b"image").type != h5l.TYPE_HARD:
+        raise KeyError("the dataset with the pixels is missing")
+    dataset = h5d.open(image, b"image")
+    shape = dataset.shape
+    if len(shape) == 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 2 or min(shape) < 1 or max(shape) > _LARGEST_SIDE:
+        raise ValueError(f"the pixels have the shape {dataset.shape}, not that of an image")
+    plist = dataset.get_create_plist()
+    layout, kind = plist.get_layout(), dataset.dtype.kind
+    if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED) or plist.get_external_count():
+        raise ValueError("the pixels lie in another file")
+    if kind not in "iuf":
+        raise ValueError(f"the pixels are of the type {dataset.dtype}, not numbers")
+    needed = shape[0] * shape[1] * dataset.dtype.itemsize
+    stored = min(dataset.get_storage_size(), file_size)
+    if needed > stored * (_LARGEST_RATIO if layout == h5d.CHUNKED else 1):
+        raise ValueError(f"{needed} bytes of pixels are promised, but {stored} stored")
+    offset = -1
+    plain = layout == h5d.CONTIGUOUS and dataset.dtype == np.dtype("<f4")
+    if plain and not h5a.exists(image, b"EMAN.stored_renderbits"):
+        offset = dataset.get_offset()
+        if offset is None or offset + needed > file_size:
+            raise ValueError("the pixels lie beyond the end of the file")
+    return shape, offset
+
+
+def _read_rendered(file: Any, number: int) -> NDArray[Any]:
+    """Read one image through HDF5 and undo the compression's scaling."""
+    image = h5g.open(file, f"/MDF/images/{number}".encode())
+    dataset = h5d.open(image, b"image")
+    stored = np.empty(dataset.shape, dataset.dtype)
+    dataset.read(h5s.ALL, h5s.ALL, stored)
+    stored = stored.reshape(stored.shape[-2:])
+    bits = 0
+    if h5a.exists(image, b"EMAN.stored_renderbits"):
+        bits = int(_read_attribute(image, b"EMAN.stored_renderbits", 64))
+    if bits <= 0 or stored.dtype.kind == "f":
+        return stored
+    low = float(_read_attribute(image, b"EMAN.stored_rendermin", 64))
+    high = float(_read_attribute(image, b"EMAN.stored_rendermax", 64))
+    return stored / float(2**bits - 1) * (high - low) + low
+
+
+def _read_attributes(image: Any, file_size: int) -> dict[str, HeaderValue]:
+    """Read an image's header; values of kinds that EMAN2 does not write are left out."""
+    names: list[bytes] = []
+    h5a.iterate(image, lambda name, *_: names.append(name))
+    header = {}
+    for name in names:
+        if name.startswith(_PREFIX):
+            value = _read_attribute(image, name, file_size)
+            if value is not None:
+                key = name[len(_PREFIX) :].decode("utf-8", "replace")
+                header[key] = np.atleast_1d(value) if key in _ALWAYS_LISTS else value
+    return header
+
+
+def _read_attribute(owner: Any, name: bytes, largest: int) -> HeaderValue:
+    """Read one attribute: a number, a text, an array of numbers or a 3 x 4 matrix; else None."""
+    attribute = h5a.open(owner, name)
+    kind = attribute.get_type()
+    if attribute.get_storage_size() > largest:
+        raise ValueError(f"the attribute {name.decode('utf-8', 'replace')} is absurdly large")
+    if kind.get_class() == h5t.STRING and not kind.is_variable_str():
+        text = np.empty(attribute.shape, attribute.dtype)
+        attribute.read(text)
+        return text.ravel()[0].decode("utf-8", "replace") if text.size else ""
+    if kind.get_class() == h5t.COMPOUND and attribute.dtype.names == _TRANSFORM.names:
+        matrix = np.empty(attribute.shape, _TRANSFORM)
+        attribute.read(matrix)
+        return matrix.view("<f4").reshape(-1, 3, 4)[0] if matrix.size else None
+    if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT):
+        return None
+    values = np.empty(attribute.shape, attribute.dtype)
+    attribute.read(values)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if values.dtype.itemsize == 1 and values.size == 1 and int(values.ravel()[0]) in b"TF":
+        return bool(int(values.ravel()[0]) == ord("T"))
+    return values.ravel()[0] if values.size == 1 else values
+
+
+def write_eman_hdf(
+    path: str | os.PathLike[str],
+    images: NDArray[Any] | Iterable[NDArray[Any]],
+    headers: Iterable[Mapping[str, HeaderValue]] | None = None,
+    pixel_size_in_angstroms: float | None = None,
+) -> None:
+    """Write images as EMAN2 would, whole or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+    images : array (n, ny, nx) or iterable of arrays (m, ny, nx)
+        The images, or chunks of them; stored as float32.
+    headers : iterable of mapping, optional
+        Header of each image: numbers (`n_objects`), lists of numbers (`members`), text, 3 x 4
+        matrices (`xform.align2d`). Size, statistics and the like are added.
+    pixel_size_in_angstroms : float, optional
+        `apix_x`, `apix_y` and `apix_z` of headers that have none; EMAN2's default, 1, without it.
+
+    Raises
+    ------
+    InputError
+        When there is no image, or a header has a value that EMAN2 cannot hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "averages.hdf"
+    >>> write_eman_hdf(path, np.eye(4)[None], [{"members": [3, 5], "n_objects": 2}], 2.0)
+    >>> read_eman_headers(path)[0]["members"]
+    array([3, 5], dtype=int32)
+    """
+    # HDF5 1.8 and later store an attribute beyond 64 KiB, such as a long list of members, apart.
+    with (
+        atomic_path(path) as temporary,
+        h5py.File(temporary, "w", libver=("v108", "v108")) as file,
+    ):
+        group = file.create_group("/MDF/images").id
+        count = 0
+        given: Iterator[Mapping[str, HeaderValue]] = (
+            iter(headers) if headers is not None else repeat({})
+        )
+        for image in chain.from_iterable(image_chunks(images)):
+            header = next(given, None)
+            if header is None:
+                raise InputError(f"{path}: there are more images than the {count} headers.")
+            values = {**_made_header(image, pixel_size_in_angstroms or 1.0), **header}
+            try:
+                _write_image(group, count, np.ascontiguousarray(image, "<f4"), values)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{path}: the header of image {count + 1}: {error}.") from None
+            count += 1
+        if not count:
+            raise InputError(f"{path}: there is no image to write.")
+        _write_attribute(group, b"imageid_max", np.int32(count - 1))
+
+
+def _made_header(image: NDArray[Any], pixel_size: float) -> dict[str, HeaderValue]:
+    """Make the header values that EMAN2 writes for every image (its sigma divides by n - 1)."""
+    values = image.astype(np.float64).ravel()
+    nonzero = values[values != 0]
+    rows, columns = image.shape
+    header: dict[str, HeaderValue] = {
+        "nx": columns, "ny": rows, "nz": 1,
+        "is_complex": 0, "is_complex_x": 0, "is_complex_ri": 0,
+        "datatype": 7, "changecount": 0,
+        "HostEndian": "little", "ImageEndian": "little",
+    }  # fmt: skip
+    header.update(dict.fromkeys(("apix_x", "apix_y", "apix_z"), np.float32(pixel_size)))
+    numbers = {
+        "minimum": values.min(),
+        "maximum": values.max(),
+        "mean": values.mean(),
+        "sigma": values.std(ddof=1) if values.size > 1 else 0.0,
+        "mean_nonzero": nonzero.mean() if nonzero.size else 0.0,
+        "sigma_nonzero": nonzero.std(ddof=1) if nonzero.size > 1 else 0.0,
+        "square_sum": (values * values).sum(),
+    }
+    return {**header, **{key: np.float32(value) for key, value in numbers.items()}}
+
+
+def _write_image(
+    group: Any, number: int, image: NDArray[Any], header: Mapping[str, HeaderValue]
+) -> None:
+    """Write one group: the pixels, contiguous float32, and the header as attributes."""
+    owner = h5g.create(group, str(number).encode())
+    dataset = h5d.create(owner, b"image", h5t.IEEE_F32LE, h5s.create_simple(image.shape))
+    dataset.write(h5s.ALL, h5s.ALL, image)
+    for key in sorted(header):
+        if header[key] is not None:
+            _write_attribute(owner, _PREFIX + key.encode(), header[key])
+
+
+def _write_attribute(owner: Any, name: bytes, value: HeaderValue) -> None:
+    """Write one header value with EMAN2's types."""
+    if isinstance(value, str):
+        text = value.encode()
+        kind = h5t.C_S1.copy()
+        kind.set_size(len(text) + 1)
+        attribute = h5a.create(owner, name, kind, h5s.create(h5s.SCALAR))
+        attribute.write(np.array(text, f"S{len(text) + 1}"))
+        return
+    array = np.asarray(value)
+    if array.shape == (3, 4):
+        array = np.ascontiguousarray(array, "<f4").reshape(12).view(_TRANSFORM)
+    elif array.ndim > 1 or array.dtype.kind not in "biuf":
+        raise TypeError(f"{name.decode()} is a {type(value).__name__}, which EMAN2 cannot hold")
+    else:
+        array = _as_eman_numbers(array, name)
+    if array.size:
+        space = h5s.create_simple(array.shape)
+        h5a.create(owner, name, h5t.py_create(array.dtype, logical=True), space).write(array)
+
+
+def _as_eman_numbers(array: NDArray[Any], name: bytes) -> NDArray[Any]:
+    """Return int32, float32 or (for a single double) float64, in one dimension."""
+    if array.dtype.kind in "biu":
+        if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
+            raise ValueError(f"{name.decode()} does not fit into 32 bits")
+        return np.atleast_1d(array.astype("<i4"))
+    if array.ndim == 0 and array.dtype == np.float64:
+        return array.reshape(1)
+    return np.atleast_1d(array.astype("<f4"))
