@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["add_moved_images", "move_images"]
+__all__ = ["add_moved_images", "centre_values", "move_images", "transfer_spectra"]
 
 _POLE = np.sqrt(3.0) - 2.0
 """Pole of the cubic B-spline's inverse filter."""
@@ -141,3 +141,99 @@ def add_moved_images(images: Any, poses: Any, groups: Any, sums: Any) -> None:
         if groups[k] >= 0:
             _spline_coefficients(images[k], work)
             _move_image(images[k], work, poses[k], sums[groups[k]])
+
+
+@numba.njit(nogil=True, cache=True)
+def transfer_spectra(
+    products: Any, frequency: Any, terms: Any, shifts: Any, response: Any, out: Any
+) -> None:
+    """Phase-flip, shift and filter spectra that are held as cosine and sine products.
+
+    With K frequencies (0 to the band limit, 1/pixel) products, float32 (b, 2 K, 2 K), holds of each
+    image the cosine and sine transforms down the columns (rows 0 to K - 1 and K to 2 K - 1) of the
+    real and imaginary parts of the transforms along the rows (columns likewise): the coefficients
+    at +v and -v are sums and differences of the four. terms float64 (b, 5) are those of
+    `isac2.images.ctf.ctf_phase_terms`, shifts float64 (b, 2) x and y, response float32 (K, K).
+
+    out, float32 (b, 2 K, 2 K), becomes F(+v) + F(-v) above i (F(+v) - F(-v)), real parts beside
+    imaginary ones: what the inverse cosine and sine transforms take.
+    """
+    n = frequency.size
+    column_real = np.empty(n, np.float32)
+    column_imag = np.empty(n, np.float32)
+    for b in range(products.shape[0]):
+        g, h = products[b], out[b]
+        c0, c1, c2, c3, c4 = terms[b, 0], terms[b, 1], terms[b, 2], terms[b, 3], terms[b, 4]
+        for i in range(n):
+            angle = -2.0 * np.pi * frequency[i] * shifts[b, 0]
+            column_real[i] = np.cos(angle)
+            column_imag[i] = np.sin(angle)
+        for j in range(n):
+            v = frequency[j]
+            angle = -2.0 * np.pi * v * shifts[b, 1]
+            row_real, row_imag = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+            for i in range(n):
+                u = frequency[i]
+                square = u * u + v * v
+                even = c0 + (c1 + c4 * square) * square + c2 * (u * u - v * v)
+                odd = c3 * (2.0 * u * v)
+                # The CTF is sin(pi p): negative where the whole part of p is odd.
+                plus, minus = 0.5 * (even + odd), 0.5 * (even - odd)
+                weight = response[j, i]
+                plus_weight = weight if plus - np.floor(plus) < 0.5 else -weight
+                minus_weight = weight if minus - np.floor(minus) < 0.5 else -weight
+                cos_real, cos_imag = g[j, i], g[j, n + i]
+                sin_real, sin_imag = g[n + j, i], g[n + j, n + i]
+                plus_real = (cos_real + sin_imag) * plus_weight
+                plus_imag = (cos_imag - sin_real) * plus_weight
+                minus_real = (cos_real - sin_imag) * minus_weight
+                minus_imag = (cos_imag + sin_real) * minus_weight
+                # Phases of the shift at (u, v) and (u, -v).
+                a = column_real[i] * row_real
+                d = column_imag[i] * row_imag
+                e = column_real[i] * row_imag
+                f = column_imag[i] * row_real
+                pr = plus_real * (a - d) - plus_imag * (e + f)
+                pi = plus_real * (e + f) + plus_imag * (a - d)
+                mr = minus_real * (a + d) - minus_imag * (f - e)
+                mi = minus_real * (f - e) + minus_imag * (a + d)
+                h[j, i] = pr + mr
+                h[j, n + i] = pi + mi
+                h[n + j, i] = mi - pi
+                h[n + j, n + i] = pr - mr
+
+
+@numba.njit(nogil=True, cache=True)
+def centre_values(images: Any, inside: Any, out: Any, usable: Any) -> None:
+    """Subtract from each image its mean inside a mask, and say which images hold information.
+
+    images and out float32 (b, ny, nx), inside bool (1, ny, nx) or (b, ny, nx). usable, bool (b,),
+    becomes False for an image that is constant or holds NaN or infinity; its out is zero.
+    """
+    ny, nx = images.shape[1:]
+    total = np.empty(nx)
+    check = np.empty(nx)
+    for b in range(images.shape[0]):
+        image = images[b]
+        mask = inside[b % inside.shape[0]]
+        first = image[0, 0]
+        total[:] = 0.0
+        check[:] = 0.0
+        number = 0
+        varies = False
+        for y in range(ny):
+            for x in range(nx):
+                value = image[y, x]
+                varies |= value != first
+                check[x] += value  # a sum in double precision is finite when its terms are
+                if mask[y, x]:
+                    total[x] += value
+                    number += 1
+        usable[b] = varies and np.isfinite(check.sum())
+        if usable[b]:
+            mean = np.float32(total.sum() / max(number, 1))
+            for y in range(ny):
+                for x in range(nx):
+                    out[b, y, x] = image[y, x] - mean
+        else:
+            out[b] = 0.0
