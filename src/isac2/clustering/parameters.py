@@ -31,4 +31,4 @@ class ClusteringParameters:
     maximum_rounds: int = 7  # [init_iter] SAC rounds
     stability_interval: int = 1  # [iter_reali]
     stability_alignments: int = 5  # [stab_ali]
-    new_classes_needed: int = 0  # [delta_good] more new classes than this keep a main iteration alive
+    new_classes_needed: int = 0  # [delta_good] a main iteration ends with no more

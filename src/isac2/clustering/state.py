@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.poses import PoseArray
+from isac2.poses import POSE, PoseArray
 
 __all__ = ["IsacState", "StableGroup"]
 
@@ -54,10 +54,12 @@ class IsacState:
     Attributes
     ----------
     main_iteration, generation, sac_round : int
-        Where the method is, counted from 1; `sac_round` is 0 at the start of a generation and counts
-        the finished rounds of its SAC.
+        Where the method is, counted from 1; `sac_round` counts the finished rounds of the running
+        generation's SAC, 0 at its start.
     pool : int64 (n,)
         Images the running generation works on.
+    poses : POSE (n,)
+        Present pose of each image of the pool; its centre is where the next search looks.
     groups : tuple of StableGroup
         Groups after the last finished SAC round (references of the next), empty at the start.
     agreement : tuple of float
@@ -76,6 +78,7 @@ class IsacState:
     generation: int
     sac_round: int
     pool: NDArray[np.int64]
+    poses: PoseArray = field(default_factory=lambda: np.empty(0, POSE))
     groups: tuple[StableGroup, ...] = ()
     agreement: tuple[float, ...] = ()
     accounted: tuple[StableGroup, ...] = ()

@@ -1,0 +1,277 @@
+"""The CPU backend: single-threaded BLAS for the products, compiled loops for the rest.
+
+Callers run blocks on threads; everything here releases the interpreter lock for its long parts and
+holds no state, and the shape of a block alone decides its bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import kernels
+from isac2.alignment.rings import RingGeometry, SamplingTable
+
+__all__ = [
+    "AngleGrid",
+    "Peaks",
+    "RingBank",
+    "add_rotated",
+    "correlate",
+    "find_peaks",
+    "references_from_bank",
+    "ring_bank",
+]
+
+
+@dataclass(frozen=True)
+class RingBank:
+    """Packed angular coefficients of a block of images at every translation.
+
+    Attributes
+    ----------
+    real, imag : float32 (c, s, b)
+        Coefficient c of image b moved to translation s; zero mean and unit variance over the rings.
+    """
+
+    real: NDArray[np.float32]
+    imag: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Best correlation of each (reference, image) and where it lies.
+
+    Attributes
+    ----------
+    value : float32 (k, b)
+    shift : int64 (k, b)
+        Index of the translation.
+    angle : float64 (k, b)
+        In-plane angle, radians, refined below the angular sample.
+    mirror : int8 (k, b)
+    """
+
+    value: NDArray[np.float32]
+    shift: NDArray[np.int64]
+    angle: NDArray[np.float64]
+    mirror: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class AngleGrid:
+    """Cosines and sines over a quarter of the angles for a number of angular orders.
+
+    Attributes
+    ----------
+    step : float
+        Spacing of the angles, radians; pi / 2 divided by it should be a whole number.
+    n_orders : int
+    """
+
+    step: float
+    n_orders: int
+
+    @cached_property
+    def angles(self) -> NDArray[np.float64]:
+        """Angles of the first quarter, both ends included, radians, float64 (a,)."""
+        count = int(np.floor(np.pi / 2 / self.step + 1e-9)) + 1
+        return np.arange(count, dtype=np.float64) * self.step
+
+    @cached_property
+    def tables(self) -> tuple[NDArray[np.float32], ...]:
+        """Even cosines, odd cosines, even sines, odd sines, float32 (a, orders / 2).
+
+        Orders above 0 count twice, once for their negative partner.
+        """
+        order = np.arange(self.n_orders)
+        phase = self.angles[:, None] * order
+        twice = np.where(order == 0, 1.0, 2.0)
+        cosine, sine = (f(phase) * twice for f in (np.cos, np.sin))
+        parts = (cosine[:, ::2], cosine[:, 1::2], sine[:, ::2], sine[:, 1::2])
+        return tuple(np.ascontiguousarray(p, dtype=np.float32) for p in parts)
+
+
+def ring_bank(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.int64],
+    geometry: RingGeometry,
+    table: SamplingTable,
+    normalise: bool = True,
+) -> RingBank:
+    """Sample images on rings at every translation around a whole-pixel centre, and transform.
+
+    Parameters
+    ----------
+    images : float32 (n, ny, nx)
+    rows : int64 (b,)
+        Which images.
+    centres : int64 (b, 2)
+        x and y of each one's centre, from the centre of the box, px.
+    geometry, table
+        The rings, and their sampling for the translations.
+    normalise : bool
+        Bring each image, at each translation, to zero mean and unit variance over its rings.
+    """
+    n_shifts, n_samples = table.offsets.shape
+    lanes = n_shifts * rows.size
+    pixels = np.empty((table.window**2, rows.size), np.float32)
+    kernels.crop_windows(images, rows, centres, table.window, pixels)
+    samples = np.empty((n_samples, n_shifts, rows.size), np.float32)
+    kernels.sample_windows(
+        pixels, table.window, table.offsets, table.weights, table.weight_set, samples
+    )
+    flat = samples.reshape(n_samples, lanes)
+    mean, deviation = np.zeros(lanes), np.ones(lanes)
+    if normalise:
+        kernels.moments(flat, geometry.starts, geometry.weights, mean, deviation)
+    scale = np.divide(1.0, deviation, out=np.zeros(lanes), where=deviation > 0)
+    real = np.empty((geometry.n_coefficients, lanes), np.float32)
+    imag = np.empty_like(real)
+    for ring, length in enumerate(geometry.lengths):
+        spectrum = scipy.fft.rfft(flat[geometry.starts[ring] : geometry.starts[ring + 1]], axis=0)
+        orders = np.arange(geometry.orders[ring])
+        where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
+        kernels.pack_orders(
+            spectrum,
+            where,
+            (scale / length).astype(np.float32),
+            (mean * length).astype(np.float32),
+            real,
+            imag,
+        )
+    shape = (geometry.n_coefficients, n_shifts, rows.size)
+    return RingBank(real.reshape(shape), imag.reshape(shape))
+
+
+def references_from_bank(bank: RingBank, geometry: RingGeometry) -> NDArray[np.float32]:
+    """Weigh reference coefficients by ring area, float32 (2, c, k): real and imaginary parts."""
+    ring = np.concatenate([np.arange(f, len(geometry.radii)) for f in geometry.first_ring])
+    weights = geometry.weights[ring].astype(np.float32)[:, None]
+    return np.stack([bank.real[:, 0, :] * weights, bank.imag[:, 0, :] * weights])
+
+
+def _products(
+    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, n_orders: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Sums over rings of real and imaginary parts, each float32 (m, 2 k, l), even orders first.
+
+    The first array has image real parts, the second imaginary; of the 2 k rows the first k are with
+    the reference's real part, the others with its imaginary part.
+    """
+    n_coefficients, n_shifts, n_images = bank.real.shape
+    lanes = n_shifts * n_images
+    count = references.shape[2]
+    weights = np.concatenate([references[0], references[1]], axis=1)  # (c, 2 k)
+    real = bank.real.reshape(n_coefficients, lanes)
+    imag = bank.imag.reshape(n_coefficients, lanes)
+    sums = np.empty((2, n_orders, 2 * count, lanes), np.float32)
+    n_even = (n_orders + 1) // 2
+    for order in range(n_orders):
+        first, last = geometry.order_starts[order], geometry.order_starts[order + 1]
+        row = order // 2 if order % 2 == 0 else n_even + order // 2
+        left = weights[first:last].T
+        np.matmul(left, real[first:last], out=sums[0, row])
+        np.matmul(left, imag[first:last], out=sums[1, row])
+    return sums[0], sums[1]
+
+
+def _angle_sums(
+    with_real: NDArray[np.float32], with_imag: NDArray[np.float32], angles: AngleGrid, count: int
+) -> tuple[NDArray[np.float32], ...]:
+    """The eight partial sums of `kernels.largest_over_angles`, each float32 (a, k * l)."""
+    lanes = with_real.shape[2]
+    n_even = (angles.n_orders + 1) // 2
+    cos_even, cos_odd, sin_even, sin_odd = angles.tables
+    p, v = with_real[:, :count], with_real[:, count:]
+    u, t = with_imag[:, :count], with_imag[:, count:]
+    sums = []
+    for even, odd, sources in ((cos_even, cos_odd, (p, t)), (sin_even, sin_odd, (u, v))):
+        for source in sources:
+            flat = np.ascontiguousarray(source).reshape(angles.n_orders, count * lanes)
+            sums += [even @ flat[:n_even], odd @ flat[n_even:]]
+    return tuple(sums)
+
+
+def correlate(
+    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, angles: AngleGrid
+) -> NDArray[np.float32]:
+    """Best correlation of every image with every reference, float32 (k, b)."""
+    _, n_shifts, n_images = bank.real.shape
+    count = references.shape[2]
+    with_real, with_imag = _products(bank, references, geometry, angles.n_orders)
+    largest = np.empty(count * n_shifts * n_images, np.float32)
+    kernels.largest_over_angles(_angle_sums(with_real, with_imag, angles, count), largest)
+    best: NDArray[np.float32] = largest.reshape(count, n_shifts, n_images).max(axis=1)
+    return best
+
+
+def find_peaks(
+    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, angles: AngleGrid,
+    refine: bool = True,
+) -> Peaks:  # fmt: skip
+    """Best correlation of every image with every reference, and its pose."""
+    _, n_shifts, n_images = bank.real.shape
+    count = references.shape[2]
+    lanes = n_shifts * n_images
+    with_real, with_imag = _products(bank, references, geometry, angles.n_orders)
+    value = np.empty(count * lanes, np.float32)
+    where = np.empty(count * lanes, np.int32)
+    sums = _angle_sums(with_real, with_imag, angles, count)
+    kernels.best_over_angles(sums, value, where)
+    stacked = value.reshape(count, n_shifts, n_images)
+    shift = stacked.argmax(axis=1)
+    lane = shift * n_images + np.arange(n_images)
+    angle = np.empty((count, n_images))
+    mirror = np.empty((count, n_images), np.int8)
+    best = np.empty((count, n_images), np.float32)
+    kernels.locate_peaks(
+        (with_real, with_imag), lane, where.reshape(count, lanes), angles.angles, refine,
+        best, angle, mirror,
+    )  # fmt: skip
+    return Peaks(best, shift, angle, mirror)
+
+
+def add_rotated(
+    bank: RingBank, geometry: RingGeometry, n_orders: int, peaks: Peaks,
+    sums: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Add every image in its pose, one sum a reference, to coefficient sums.
+
+    Parameters
+    ----------
+    bank, geometry
+        The images' coefficients.
+    n_orders : int
+        Angular orders to add.
+    peaks : Peaks
+        Pose of each image, one row a sum.
+    sums : float64 (2, c, k)
+        Real and imaginary parts; changed in place.
+    """
+    n_coefficients, _, n_images = bank.real.shape
+    real = bank.real.reshape(n_coefficients, -1)
+    imag = bank.imag.reshape(n_coefficients, -1)
+    cosines = np.empty((n_orders, n_images), np.float32)
+    sines = np.empty_like(cosines)
+    starts = geometry.order_starts[: n_orders + 1]
+    for number in range(sums.shape[2]):
+        kernels.rotation_tables(peaks.angle[number], cosines, sines)
+        total = np.zeros((2, n_coefficients))
+        lanes = peaks.shift[number] * n_images + np.arange(n_images)
+        kernels.accumulate_rotated(
+            real,
+            imag,
+            starts,
+            lanes,
+            (cosines, sines),
+            peaks.mirror[number] == 1,
+            total[0],
+            total[1],
+        )
+        sums[:, :, number] += total

@@ -1,0 +1,295 @@
+"""Compiled loops of the CPU backend; each works on one block and holds no state.
+
+Lanes (images, or images x translations) are the last, contiguous axis everywhere, so that every
+inner loop is a plain vector operation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = [
+    "accumulate_rotated",
+    "best_over_angles",
+    "crop_windows",
+    "largest_over_angles",
+    "locate_peaks",
+    "moments",
+    "pack_orders",
+    "rotation_tables",
+    "sample_windows",
+]
+
+_FAST: Any = {"contract", "reassoc", "nsz"}
+"""Floating-point freedoms that keep NaN and infinity meaning what they mean."""
+
+
+@numba.njit(nogil=True, cache=True)
+def crop_windows(images: Any, rows: Any, centres: Any, window: Any, out: Any) -> None:
+    """Copy a window around a whole-pixel centre of each image, lanes last.
+
+    images (n, ny, nx), rows (b,) of images, centres int64 (b, 2) x and y offsets from the box's
+    centre, window its side, out float32 (window * window, b); pixels outside the image become zero.
+    """
+    ny, nx = images.shape[1:]
+    half = window // 2
+    for lane in range(rows.size):
+        image = images[rows[lane]]
+        left = nx // 2 + centres[lane, 0] - half
+        top = ny // 2 + centres[lane, 1] - half
+        for y in range(window):
+            v = top + y
+            for x in range(window):
+                u = left + x
+                inside = 0 <= v < ny and 0 <= u < nx
+                out[y * window + x, lane] = image[v, u] if inside else np.float32(0.0)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _weigh_taps(r0: Any, r1: Any, r2: Any, r3: Any, w: Any, out: Any) -> None:
+    """Add up 4 x 4 pixels (four rows of four lanes-last pixels) with the weights w (16,)."""
+    w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+    w8, w9, wa, wb, wc, wd, we, wf = w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]
+    for lane in range(out.size):
+        out[lane] = (
+            (w0 * r0[0, lane] + w1 * r0[1, lane] + w2 * r0[2, lane] + w3 * r0[3, lane])
+            + (w4 * r1[0, lane] + w5 * r1[1, lane] + w6 * r1[2, lane] + w7 * r1[3, lane])
+            + (w8 * r2[0, lane] + w9 * r2[1, lane] + wa * r2[2, lane] + wb * r2[3, lane])
+            + (wc * r3[0, lane] + wd * r3[1, lane] + we * r3[2, lane] + wf * r3[3, lane])
+        )
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def sample_windows(
+    pixels: Any, window: Any, offsets: Any, weights: Any, sets: Any, out: Any
+) -> None:
+    """Sample all rings of all translations.
+
+    pixels float32 (window * window, b), offsets int64 (s, p), weights float32 (f, p, 16),
+    sets int64 (s,), out float32 (p, s, b).
+    """
+    for sample in range(offsets.shape[1]):
+        for shift in range(offsets.shape[0]):
+            first = offsets[shift, sample]
+            _weigh_taps(
+                pixels[first : first + 4],
+                pixels[first + window : first + window + 4],
+                pixels[first + 2 * window : first + 2 * window + 4],
+                pixels[first + 3 * window : first + 3 * window + 4],
+                weights[sets[shift], sample],
+                out[sample, shift],
+            )
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def moments(samples: Any, starts: Any, ring_weights: Any, mean: Any, deviation: Any) -> None:
+    """Weighted mean and standard deviation over all rings.
+
+    samples float32 (p, l), starts int64 (r + 1,), ring_weights float64 (r,) adding up to 1; mean
+    and deviation float64 (l,). A constant image gets deviation 0.
+    """
+    mean[:] = 0.0
+    deviation[:] = 0.0
+    for ring in range(ring_weights.size):
+        weight = ring_weights[ring] / (starts[ring + 1] - starts[ring])
+        for sample in range(starts[ring], starts[ring + 1]):
+            values = samples[sample]
+            for lane in range(values.size):
+                mean[lane] += weight * values[lane]
+                deviation[lane] += weight * (values[lane] * values[lane])
+    for lane in range(mean.size):
+        variance = deviation[lane] - mean[lane] * mean[lane]
+        deviation[lane] = np.sqrt(variance) if variance > 0.0 else 0.0
+
+
+@numba.njit(nogil=True, cache=True)
+def pack_orders(spectrum: Any, rows: Any, scale: Any, mean: Any, real: Any, imag: Any) -> None:
+    """Put one ring's transform into the packed coefficients, normalised.
+
+    spectrum complex64 (>= m, l), rows int64 (m,) where each order goes, scale float32 (l,), mean
+    float32 (l,) is taken off order 0 before scaling; real, imag float32 (c, l).
+    """
+    for order in range(rows.size):
+        row = rows[order]
+        values = spectrum[order]
+        re, im = real[row], imag[row]
+        for lane in range(scale.size):
+            re[lane] = values[lane].real * scale[lane]
+            im[lane] = values[lane].imag * scale[lane]
+        if order == 0:
+            for lane in range(scale.size):
+                re[lane] -= mean[lane] * scale[lane]
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def largest_over_angles(sums: Any, out: Any) -> None:
+    """Largest correlation over all angles and both mirrors.
+
+    The eight partial sums float32 (a, l) over a quarter of the angles: cosine sums of the products
+    (real x real: p, imaginary x imaginary: t) and sine sums (imaginary x real: u, real x imaginary:
+    v), over even (e) and odd (o) orders. Cosines and sines of the other three quarters are these
+    with other signs. out float32 (l,).
+    """
+    ep, op, et, ot, eu, ou, ev, ov = sums
+    out[:] = -np.inf
+    for a in range(ep.shape[0]):
+        for n in range(out.size):
+            even, odd = ep[a, n] + et[a, n], op[a, n] + ot[a, n]
+            se, so = eu[a, n] - ev[a, n], ou[a, n] - ov[a, n]
+            direct = max(even + odd + abs(se + so), even - odd + abs(se - so))
+            even, odd = ep[a, n] - et[a, n], ot[a, n] - op[a, n]
+            se, so = eu[a, n] + ev[a, n], -(ou[a, n] + ov[a, n])
+            mirrored = max(even + odd + abs(se + so), even - odd + abs(se - so))
+            out[n] = max(out[n], max(direct, mirrored))
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def best_over_angles(sums: Any, out: Any, where: Any) -> None:
+    """As `largest_over_angles`, and where: quarter angle + a * mirrored, int32 (l,)."""
+    ep, op, et, ot, eu, ou, ev, ov = sums
+    out[:] = -np.inf
+    quarter = ep.shape[0]
+    for a in range(quarter):
+        for n in range(out.size):
+            even, odd = ep[a, n] + et[a, n], op[a, n] + ot[a, n]
+            se, so = eu[a, n] - ev[a, n], ou[a, n] - ov[a, n]
+            direct = max(even + odd + abs(se + so), even - odd + abs(se - so))
+            even, odd = ep[a, n] - et[a, n], ot[a, n] - op[a, n]
+            se, so = eu[a, n] + ev[a, n], -(ou[a, n] + ov[a, n])
+            mirrored = max(even + odd + abs(se + so), even - odd + abs(se - so))
+            value = max(direct, mirrored)
+            place = np.int32(a) if direct >= mirrored else np.int32(a + quarter)
+            better = value > out[n]
+            where[n] = place if better else where[n]
+            out[n] = value if better else out[n]
+
+
+@numba.njit(nogil=True, cache=True)
+def rotation_tables(angles: Any, cosines: Any, sines: Any) -> None:
+    """Fill cosines, sines float32 (m, j) of m times each angle (radians, float64 (j,))."""
+    for j in range(angles.size):
+        turn_x, turn_y = np.cos(angles[j]), np.sin(angles[j])
+        x, y = 1.0, 0.0
+        for m in range(cosines.shape[0]):
+            cosines[m, j], sines[m, j] = x, y
+            x, y = x * turn_x - y * turn_y, y * turn_x + x * turn_y
+
+
+@numba.njit(nogil=True, cache=True)
+def accumulate_rotated(real: Any, imag: Any, order_starts: Any, lanes: Any, tables: Any,
+                       mirrored: Any, sum_real: Any, sum_imag: Any) -> None:  # fmt: skip
+    """Add chosen lanes, rotated and mirrored, to a sum of coefficients, in the order of the images.
+
+    real, imag float32 (c, l); order_starts int64 (m + 1,) of the orders to add; lanes int64 (j,);
+    tables: cosines and sines float32 (m, j) of m times the angle; mirrored bool (j,); sum_real,
+    sum_imag float64 (>= c,).
+    """
+    cosines, sines = tables
+    for m in range(order_starts.size - 1):
+        cosine, sine = cosines[m], sines[m]
+        odd = m % 2 == 1
+        for c in range(order_starts[m], order_starts[m + 1]):
+            x_row, y_row = real[c], imag[c]
+            x_sum, y_sum = 0.0, 0.0
+            for j in range(lanes.size):
+                x = x_row[lanes[j]] * cosine[j] - y_row[lanes[j]] * sine[j]
+                y = x_row[lanes[j]] * sine[j] + y_row[lanes[j]] * cosine[j]
+                if mirrored[j]:
+                    y = -y
+                    if odd:
+                        x, y = -x, -y
+                x_sum += x
+                y_sum += y
+            sum_real[c] += x_sum
+            sum_imag[c] += y_sum
+
+
+@numba.njit(nogil=True, cache=True)
+def _derivatives(x: Any, y: Any, angle: Any) -> Any:
+    """Value, slope and curvature of sum over m of (1 or 2) (x cos(m a) - y sin(m a))."""
+    value, slope, curvature = x[0], 0.0, 0.0
+    turn_x, turn_y = np.cos(angle), np.sin(angle)
+    cosine, sine = 1.0, 0.0
+    for m in range(1, x.size):
+        cosine, sine = cosine * turn_x - sine * turn_y, sine * turn_x + cosine * turn_y
+        wave = 2.0 * (x[m] * cosine - y[m] * sine)
+        value += wave
+        slope -= 2.0 * m * (x[m] * sine + y[m] * cosine)
+        curvature -= m * m * wave
+    return value, slope, curvature
+
+
+@numba.njit(nogil=True, cache=True)
+def _turned(x: Any, y: Any, mirrored: Any, products: Any, rows: Any, lane: Any) -> None:
+    """Fill x, y (m,) with the correlation's angular coefficients of one lane.
+
+    products is (with_real, with_imag), each (m, 2 k, l) with even orders first; rows the row
+    of the reference's real and of its imaginary part.
+    """
+    with_real, with_imag = products
+    n_even = (x.size + 1) // 2
+    for m in range(x.size):
+        row = m // 2 if m % 2 == 0 else n_even + m // 2
+        p, v = with_real[row, rows[0], lane], with_real[row, rows[1], lane]
+        u, t = with_imag[row, rows[0], lane], with_imag[row, rows[1], lane]
+        sign = -1.0 if mirrored and m % 2 == 1 else 1.0
+        x[m] = sign * (p - t) if mirrored else p + t
+        y[m] = sign * (u + v) if mirrored else u - v
+
+
+@numba.njit(nogil=True, cache=True)
+def _best_quarter(x: Any, y: Any, quarter: Any) -> Any:
+    """Which of a, -a, pi - a and pi + a is best, for an angle a of the first quarter."""
+    even, odd, sine_even, sine_odd = x[0], 0.0, 0.0, 0.0
+    turn_x, turn_y = np.cos(quarter), np.sin(quarter)
+    cosine, sine = 1.0, 0.0
+    for m in range(1, x.size):
+        cosine, sine = cosine * turn_x - sine * turn_y, sine * turn_x + cosine * turn_y
+        if m % 2 == 0:
+            even += 2.0 * x[m] * cosine
+            sine_even += 2.0 * y[m] * sine
+        else:
+            odd += 2.0 * x[m] * cosine
+            sine_odd += 2.0 * y[m] * sine
+    best, angle = even + odd - sine_even - sine_odd, quarter
+    for value, candidate in (
+        (even + odd + sine_even + sine_odd, -quarter),
+        (even - odd + sine_even - sine_odd, np.pi - quarter),
+        (even - odd - sine_even + sine_odd, np.pi + quarter),
+    ):
+        if value > best:
+            best, angle = value, candidate
+    return angle
+
+
+@numba.njit(nogil=True, cache=True)
+def locate_peaks(products: Any, lanes: Any, where: Any, angles: Any, refine: Any,
+                 value: Any, angle: Any, mirror: Any) -> None:  # fmt: skip
+    """Turn the best quarter angle of chosen lanes into the angle itself, refined by Newton's rule.
+
+    products: two float32 (m, 2 k, l) with even orders first; lanes int64 (k, b) the lane of each
+    (reference, image); where int32 (k, l) of `best_over_angles`; angles float64 (a,) of the
+    quarter; value float32, angle float64 (radians), mirror int8 (k, b).
+    """
+    n_orders = products[0].shape[0]
+    count = lanes.shape[0]
+    step = angles[1] - angles[0] if angles.size > 1 else 0.0
+    x, y = np.empty(n_orders), np.empty(n_orders)
+    for k in range(count):
+        for b in range(lanes.shape[1]):
+            lane = lanes[k, b]
+            place = where[k, lane]
+            mirrored = place >= angles.size
+            quarter = angles[place - angles.size] if mirrored else angles[place]
+            _turned(x, y, mirrored, products, (k, count + k), lane)
+            at = _best_quarter(x, y, quarter)
+            best, slope, curvature = _derivatives(x, y, at)
+            if refine and curvature < 0.0:
+                moved = at + min(max(-slope / curvature, -step), step)
+                height = _derivatives(x, y, moved)[0]
+                if height > best:
+                    best, at = height, moved
+            value[k, b], angle[k, b], mirror[k, b] = best, at, 1 if mirrored else 0

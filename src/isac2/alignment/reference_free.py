@@ -1,0 +1,168 @@
+"""Reference-free alignment of groups of images: each group to its own evolving average.
+
+The alignment never touches pixels: on the rings a rotation is a phase and a mirror a conjugate, so
+the average is a sum of coefficients, and its low-pass filter a small matrix an angular order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import cpu
+from isac2.alignment.ring_filter import RingFilter
+from isac2.alignment.rings import SamplingTable
+from isac2.alignment.search import angle_grid
+from isac2.alignment.space import SearchSpace, poses_from_search
+from isac2.poses import PoseArray
+
+__all__ = ["ReferenceFreeAligner", "ReferenceFreeSchedule"]
+
+_IMAGES_A_BLOCK = 128
+_FIRST_CUTOFF = 0.1
+_SHAKE_EVERY = 4
+_CALM_ROUNDS = 10
+_ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
+
+
+@dataclass(frozen=True)
+class ReferenceFreeSchedule:
+    """Rounds of a reference-free alignment.
+
+    Attributes
+    ----------
+    rounds : int
+        Number of averages that are made.
+    last_cutoff : float
+        The average's low-pass cut-off rises linearly from 0.1 to this (1/px).
+    falloff : float
+        Fall-off of the low-pass filter.
+    discrete_angle : float
+        Every fourth round, except in the last ten, only multiples of this angle (deg) are tried.
+    """
+
+    rounds: int
+    last_cutoff: float
+    falloff: float
+    discrete_angle: float
+
+    def cutoff(self, number: int) -> float:
+        """Low-pass cut-off (1/px) of the average of round `number`, counted from 0."""
+        share = number / max(1, self.rounds - 1)
+        return _FIRST_CUTOFF + (self.last_cutoff - _FIRST_CUTOFF) * share
+
+    def is_shaken(self, number: int) -> bool:
+        """Whether round `number` tries discrete angles only."""
+        count = number + 1
+        return count % _SHAKE_EVERY == 0 and count <= self.rounds - _CALM_ROUNDS
+
+
+class ReferenceFreeAligner:
+    """Aligns groups of images reference-free; made once, used for every group.
+
+    Parameters
+    ----------
+    space : SearchSpace
+    schedule : ReferenceFreeSchedule
+    """
+
+    def __init__(self, space: SearchSpace, schedule: ReferenceFreeSchedule) -> None:
+        self._space = space
+        self._schedule = schedule
+        self._geometry = space.geometry(min(0.5, schedule.last_cutoff * _ROLL_OFF))
+        self._shifts = space.shifts()
+        self._table: SamplingTable = self._geometry.sampling_table(self._shifts)
+        low_pass = RingFilter(self._geometry, schedule.falloff)
+        weights = self._geometry.weights
+        self._filters = []
+        self._angles = []
+        for number in range(schedule.rounds - 1):
+            cutoff = schedule.cutoff(number)
+            n_orders = space.geometry(min(0.5, cutoff * _ROLL_OFF)).n_orders
+            n_orders = min(n_orders, self._geometry.n_orders)
+            matrices = low_pass.matrices(cutoff, n_orders)
+            # the correlation weighs rings by their area: put that into the filter
+            first = self._geometry.first_ring
+            self._filters.append(
+                [m * weights[first[o] :, None].astype(np.float32) for o, m in enumerate(matrices)]
+            )
+            step = np.deg2rad(schedule.discrete_angle)
+            shaken = schedule.is_shaken(number)
+            self._angles.append(cpu.AngleGrid(step, n_orders) if shaken else angle_grid(n_orders))
+
+    def align(
+        self,
+        images: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        centres: NDArray[np.float64],
+        generators: list[np.random.Generator],
+    ) -> PoseArray:
+        """Align one group several times, each from its own random angles and mirrors.
+
+        Parameters
+        ----------
+        images : float32 (N, n, n)
+        rows : int64 (m,)
+            The group's images.
+        centres : float64 (m, 2)
+            Where each image's translations are searched around, px.
+        generators : list of numpy.random.Generator
+            One a run, L of them.
+
+        Returns
+        -------
+        POSE (L, m)
+        """
+        whole = self._space.whole_centres(centres, images.shape[-1])
+        blocks = [
+            slice(first, min(first + _IMAGES_A_BLOCK, len(rows)))
+            for first in range(0, len(rows), _IMAGES_A_BLOCK)
+        ]
+        banks = [
+            cpu.ring_bank(images, rows[b], whole[b], self._geometry, self._table) for b in blocks
+        ]
+        peaks = _random_start(blocks, len(rows), generators)
+        for filters, angles in zip(self._filters, self._angles, strict=True):
+            references = self._filtered_average(banks, peaks, filters, len(generators))
+            shaken = angles.angles.size <= 1 or angles.step >= 0.5
+            peaks = [
+                cpu.find_peaks(bank, references, self._geometry, angles, refine=not shaken)
+                for bank in banks
+            ]
+        joined = [np.concatenate([getattr(p, f) for p in peaks], axis=1)
+                  for f in ("shift", "angle", "mirror")]  # fmt: skip
+        return poses_from_search(whole + self._shifts[joined[0]], joined[1], joined[2])
+
+    def _filtered_average(
+        self,
+        banks: list[cpu.RingBank],
+        peaks: list[cpu.Peaks],
+        filters: list[NDArray[np.float32]],
+        runs: int,
+    ) -> NDArray[np.float32]:
+        """Filtered, area-weighted average of each run, float32 (2, c, L)."""
+        geometry = self._geometry
+        sums = np.zeros((2, geometry.n_coefficients, runs))
+        for bank, found in zip(banks, peaks, strict=True):
+            cpu.add_rotated(bank, geometry, len(filters), found, sums)
+        count = sum(found.angle.shape[1] for found in peaks)
+        average: NDArray[np.float32] = (sums / count).astype(np.float32)
+        filtered: NDArray[np.float32] = np.zeros_like(average)
+        for order, matrix in enumerate(filters):
+            some = slice(geometry.order_starts[order], geometry.order_starts[order + 1])
+            filtered[:, some] = matrix @ average[:, some]
+        return filtered
+
+
+def _random_start(
+    blocks: list[slice], count: int, generators: list[np.random.Generator]
+) -> list[cpu.Peaks]:
+    """Random angles and mirrors at the present centres."""
+    angle = np.stack([g.uniform(0.0, 2 * np.pi, count) for g in generators])
+    mirror = np.stack([g.integers(0, 2, count) for g in generators]).astype(np.int8)
+    value = np.zeros(angle.shape, np.float32)
+    shift = np.zeros(angle.shape, np.int64)
+    return [cpu.Peaks(value[:, b], shift[:, b], np.ascontiguousarray(angle[:, b]), mirror[:, b])
+            for b in blocks]  # fmt: skip

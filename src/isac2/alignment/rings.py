@@ -1,0 +1,178 @@
+"""Rings: the polar sampling of a disc, and the angular Fourier coefficients on it.
+
+An image inside a disc is sampled on the rings ``r = inner_radius, inner_radius + ring_step, ...,
+radius`` by cubic convolution, and each ring is Fourier transformed along its angle. A rotation is
+then a phase, a mirror a complex conjugate, and the correlation of two images over all angles one
+sum of products an angular order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RingGeometry", "SamplingTable", "shift_grid"]
+
+_SAMPLE_MULTIPLE = 8
+"""Ring lengths are multiples of this: fast transforms, and quarter symmetry of the angles."""
+
+
+def shift_grid(x_range: float, y_range: float, step: float) -> NDArray[np.float64]:
+    """Translations that are searched, centre first, then by distance.
+
+    Parameters
+    ----------
+    x_range, y_range : float
+        Largest translation either way, px.
+    step : float
+        Spacing of the grid, px.
+
+    Returns
+    -------
+    float64 (s, 2)
+        x and y of each translation.
+
+    Examples
+    --------
+    >>> shift_grid(1, 0, 1).tolist()
+    [[0.0, 0.0], [-1.0, 0.0], [1.0, 0.0]]
+    """
+    nx, ny = int(x_range / step + 1e-9), int(y_range / step + 1e-9)
+    x, y = np.meshgrid(np.arange(-nx, nx + 1) * step, np.arange(-ny, ny + 1) * step)
+    grid = np.stack([x.ravel(), y.ravel()], axis=1)
+    order = np.lexsort((grid[:, 0], grid[:, 1], (grid**2).sum(axis=1)))
+    return np.ascontiguousarray(grid[order]) + 0.0
+
+
+def _cubic_weights(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (..., 4) of the samples at -1, 0, 1, 2 (Keys' cubic convolution, a = -1/2)."""
+    f = fraction[..., None]
+    distance = np.abs(f - np.array([-1.0, 0.0, 1.0, 2.0]))
+    near = (1.5 * distance - 2.5) * distance**2 + 1.0
+    far = ((-0.5 * distance + 2.5) * distance - 4.0) * distance + 2.0
+    weights: NDArray[np.float64] = np.where(
+        distance <= 1.0, near, np.where(distance < 2.0, far, 0.0)
+    )
+    return weights
+
+
+@dataclass(frozen=True)
+class SamplingTable:
+    """Where each ring sample reads a window of pixels, for every translation of a grid.
+
+    Attributes
+    ----------
+    window : int
+        Side of the square window of pixels around the (whole-pixel) centre; centre at window // 2.
+    offsets : int64 (s, p)
+        Flat index, in the window, of the first of the 4 x 4 pixels of a sample.
+    weights : float32 (f, p, 16)
+        Interpolation weights, one set a fractional part of the translations.
+    weight_set : int64 (s,)
+        Which of the sets a translation uses.
+    """
+
+    window: int
+    offsets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    weight_set: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class RingGeometry:
+    """The rings of a disc and the angular orders that each carries.
+
+    Attributes
+    ----------
+    inner_radius, radius, ring_step : int
+        First ring, last ring and their spacing, px.
+    bandwidth : float
+        Highest frequency (1/px) that matters; orders which only higher frequencies reach are left
+        out. 0.5 keeps all.
+    """
+
+    inner_radius: int
+    radius: int
+    ring_step: int = 1
+    bandwidth: float = 0.5
+
+    @cached_property
+    def radii(self) -> NDArray[np.int64]:
+        """Radius of each ring, px, int64 (r,)."""
+        return np.arange(self.inner_radius, self.radius + 1, self.ring_step)
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples on each ring, at least one a pixel of its circumference, int64 (r,)."""
+        wanted = np.ceil(2 * np.pi * self.radii / _SAMPLE_MULTIPLE).astype(np.int64)
+        return np.maximum(wanted, 1) * _SAMPLE_MULTIPLE
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """First sample of each ring in the list of all samples, and the total, int64 (r + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.lengths)])
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """Area of each ring as a share of all rings' area, float64 (r,)."""
+        share: NDArray[np.float64] = self.radii / self.radii.sum()
+        return share
+
+    @cached_property
+    def orders(self) -> NDArray[np.int64]:
+        """Number of angular orders 0, 1, ... kept on each ring, int64 (r,).
+
+        Bessel functions J_m(2 pi f r) vanish quickly beyond m = 2 pi f r; a margin of
+        2 (2 pi f r)^(1/3) orders covers their tail. Never more than pi r, the Nyquist limit.
+        """
+        reach = 2 * np.pi * min(self.bandwidth, 0.5) * self.radii
+        carried = np.ceil(reach + 2.0 * np.cbrt(reach)).astype(np.int64)
+        nyquist = np.floor(np.pi * self.radii).astype(np.int64)
+        kept: NDArray[np.int64] = np.minimum(np.minimum(carried, nyquist), self.lengths // 2 - 1)
+        return kept + 1
+
+    @property
+    def n_orders(self) -> int:
+        """Number of angular orders on the last ring."""
+        return int(self.orders[-1])
+
+    @cached_property
+    def first_ring(self) -> NDArray[np.int64]:
+        """First ring that carries each angular order, int64 (m,)."""
+        return np.searchsorted(self.orders, np.arange(self.orders[-1]), side="right")
+
+    @cached_property
+    def order_starts(self) -> NDArray[np.int64]:
+        """First coefficient of each angular order in the packed list, and the total, int64 (m+1,).
+
+        Coefficients are packed order by order; within an order by ring, from `first_ring` out.
+        """
+        return np.concatenate([[0], np.cumsum(len(self.radii) - self.first_ring)])
+
+    @property
+    def n_coefficients(self) -> int:
+        """Number of coefficients of an image."""
+        return int(self.order_starts[-1])
+
+    def sampling_table(self, shifts: NDArray[np.float64]) -> SamplingTable:
+        """Tell which pixels with which weights make each sample, for every translation."""
+        angles = [2 * np.pi * np.arange(n) / n for n in self.lengths]
+        x = np.concatenate([r * np.cos(a) for r, a in zip(self.radii, angles, strict=True)])
+        y = np.concatenate([r * np.sin(a) for r, a in zip(self.radii, angles, strict=True)])
+        half = self.radius + 3 + int(np.ceil(np.abs(shifts).max()))
+        window = 2 * half + 1
+        whole = np.floor(shifts + 1e-9).astype(np.int64)
+        fractions, weight_set = np.unique(np.round(shifts - whole, 6), axis=0, return_inverse=True)
+        weights = np.empty((len(fractions), len(x), 16), np.float32)
+        first = np.empty((len(fractions), len(x)), np.int64)
+        for number, (fx, fy) in enumerate(fractions):
+            left, top = np.floor(x + fx), np.floor(y + fy)
+            wx, wy = _cubic_weights(x + fx - left), _cubic_weights(y + fy - top)
+            weights[number] = (wy[:, :, None] * wx[:, None, :]).reshape(len(x), 16)
+            first[number] = (top + half - 1) * window + left + half - 1
+        weight_set = weight_set.reshape(-1)
+        offsets = first[weight_set] + (whole[:, 1] * window + whole[:, 0])[:, None]
+        return SamplingTable(window, offsets, weights, weight_set.astype(np.int64))

@@ -1,0 +1,144 @@
+"""The similarity of many images to many references, and the pose that reaches it.
+
+The similarity of an image and a reference is their best correlation on the rings over in-plane
+angle, mirror and a grid of translations around the image's present centre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import cpu
+from isac2.alignment.rings import RingGeometry
+from isac2.alignment.space import SearchSpace, poses_from_search
+from isac2.poses import PoseArray
+from isac2.workers import Workers
+
+__all__ = ["Alignment", "align_to_assigned", "angle_grid", "search"]
+
+_IMAGES_A_BLOCK = 64
+_REFERENCES_A_BLOCK = 5
+_ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Best pose of each image against its reference.
+
+    Attributes
+    ----------
+    poses : POSE (n,)
+    similarity : float32 (n,)
+    """
+
+    poses: PoseArray
+    similarity: NDArray[np.float32]
+
+
+def angle_grid(n_orders: int) -> cpu.AngleGrid:
+    """Angles fine enough that the best of them lies on the highest peak of `n_orders` orders."""
+    return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * n_orders)), n_orders)
+
+
+def reference_coefficients(
+    references: NDArray[np.float32], geometry: RingGeometry
+) -> NDArray[np.float32]:
+    """Weighted ring coefficients of references (k, n, n), float32 (2, c, k)."""
+    table = geometry.sampling_table(np.zeros((1, 2)))
+    rows = np.arange(len(references))
+    centres = np.zeros((len(references), 2), np.int64)
+    bank = cpu.ring_bank(references, rows, centres, geometry, table, normalise=False)
+    return cpu.references_from_bank(bank, geometry)
+
+
+def search(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    references: NDArray[np.float32],
+    space: SearchSpace,
+    workers: Workers,
+    frequency: float = 0.5,
+) -> NDArray[np.float32]:
+    """Similarity of every image to every reference.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    rows : int64 (m,)
+        Which of the images.
+    centres : float64 (m, 2)
+        Where the search of each image is centred, from the centre of the box, px.
+    references : float32 (k, n, n)
+    space : SearchSpace
+    workers : Workers
+        Blocks of images are searched in parallel; the result does not depend on it.
+    frequency : float
+        Beyond this frequency (1/px) the references hold nothing.
+
+    Returns
+    -------
+    float32 (m, k)
+    """
+    geometry = space.geometry(frequency)
+    table = geometry.sampling_table(space.shifts())
+    angles = angle_grid(geometry.n_orders)
+    coefficients = reference_coefficients(references, geometry)
+    whole = space.whole_centres(centres, images.shape[-1])
+    similarity = np.empty((len(rows), len(references)), np.float32)
+
+    def search_block(first: int) -> None:
+        last = min(first + _IMAGES_A_BLOCK, len(rows))
+        bank = cpu.ring_bank(images, rows[first:last], whole[first:last], geometry, table)
+        for k in range(0, len(references), _REFERENCES_A_BLOCK):
+            some = slice(k, k + _REFERENCES_A_BLOCK)
+            best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles)
+            similarity[first:last, some] = best.T
+
+    workers.map(search_block, range(0, len(rows), _IMAGES_A_BLOCK))
+    return similarity
+
+
+def align_to_assigned(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    references: NDArray[np.float32],
+    assigned: NDArray[np.int64],
+    space: SearchSpace,
+    workers: Workers,
+    frequency: float = 0.5,
+) -> Alignment:
+    """Best pose of every image against the one reference it was given (int64 (m,)).
+
+    The other parameters are those of `search`.
+    """
+    geometry = space.geometry(frequency)
+    shifts = space.shifts()
+    table = geometry.sampling_table(shifts)
+    angles = angle_grid(geometry.n_orders)
+    coefficients = reference_coefficients(references, geometry)
+    whole = space.whole_centres(centres, images.shape[-1])
+    order = np.argsort(assigned, kind="stable")
+    cuts = np.flatnonzero(np.diff(assigned[order])) + 1
+    blocks = [
+        group[first : first + _IMAGES_A_BLOCK]
+        for group in np.split(order, cuts)
+        for first in range(0, len(group), _IMAGES_A_BLOCK)
+    ]
+    angle, mirror = np.empty(len(rows)), np.empty(len(rows), np.int8)
+    found, similarity = np.empty((len(rows), 2)), np.empty(len(rows), np.float32)
+
+    def align_block(block: NDArray[np.int64]) -> None:
+        bank = cpu.ring_bank(images, rows[block], whole[block], geometry, table)
+        one = coefficients[:, :, assigned[block[0]]][:, :, None]
+        peaks = cpu.find_peaks(bank, one, geometry, angles)
+        angle[block], mirror[block] = peaks.angle[0], peaks.mirror[0]
+        found[block] = whole[block] + shifts[peaks.shift[0]]
+        similarity[block] = peaks.value[0]
+
+    workers.map(align_block, blocks)
+    return Alignment(poses_from_search(found, angle, mirror), similarity)

@@ -1,0 +1,173 @@
+"""The whole method: generations of SAC on what is not yet accounted for, until no more is found.
+
+`isac` is a generator. It hands out its whole state after each step, and goes on from any such state
+to the same end; so a run can be stopped and taken up anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
+from isac2.clustering.state import IsacState, StableGroup
+from isac2.poses import PoseArray, identity_poses
+from isac2.workers import Workers
+
+__all__ = ["isac", "start_state"]
+
+_POOL_MARGIN = 1.2
+_SMALLEST_POOL = 2  # groups' worth of images
+
+
+def _silent(message: str) -> None:
+    """Tell nobody."""
+
+
+def isac(
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    seed: int,
+    workers: Workers,
+    state: IsacState | None = None,
+    notify: Callable[[str], None] = _silent,
+) -> Iterator[IsacState]:
+    """Find all groups of images that are homogeneous and reproducible.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+        Working images: centred, normalised, particle radius `parameters.radius`. May be mapped.
+    parameters : ClusteringParameters
+    seed : int
+    workers : Workers
+        Does the work; the result does not depend on it.
+    state : IsacState, optional
+        Where to go on from; by default the start, with all images in the pool.
+    notify : callable, optional
+        Told, in words, what begins.
+
+    Yields
+    ------
+    IsacState
+        After each SAC round and each generation; the last one has `finished` set.
+    """
+    if state is None:
+        state = start_state(np.arange(len(images)))
+    while not state.finished:
+        if state.generation_done:
+            state = begin_next(state, parameters)
+        elif has_converged(state.agreement, parameters):
+            state = close_generation(state, parameters)
+            yield state
+        else:
+            state = next_round(images, state, parameters, seed, workers, notify)
+            yield state
+
+
+def start_state(pool: NDArray[np.int64]) -> IsacState:
+    """State before anything is done: main iteration 1, generation 1, all of `pool` unaccounted."""
+    return IsacState(
+        main_iteration=1,
+        generation=1,
+        sac_round=0,
+        pool=pool,
+        poses=identity_poses(len(pool)),
+        start_of_main=pool,
+    )
+
+
+def next_round(
+    images: NDArray[np.float32],
+    state: IsacState,
+    parameters: ClusteringParameters,
+    seed: int,
+    workers: Workers,
+    notify: Callable[[str], None],
+) -> IsacState:
+    """Run one SAC round of the running generation."""
+    name = (seed, state.main_iteration, state.generation, state.sac_round)
+    count = max(1, len(state.pool) // parameters.images_per_group)
+    if state.sac_round == 0:
+        references = random_references(images, state.pool, count, np.random.default_rng(name))
+    else:
+        references = np.stack([group.average for group in state.groups])
+    done = sac_round(images, state.pool, state.poses, references, parameters, name, workers, notify)
+    common = agreement(state.groups, done.groups) if state.groups else 0.0
+    return replace(
+        state,
+        sac_round=state.sac_round + 1,
+        poses=done.poses,
+        groups=done.groups,
+        agreement=(*state.agreement, common),
+    )
+
+
+def close_generation(state: IsacState, parameters: ClusteringParameters) -> IsacState:
+    """Account for the groups that stayed large enough; all other images go back to the pool."""
+    candidates = tuple(
+        replace(group, main_iteration=state.main_iteration, generation=state.generation)
+        for group in state.groups
+    )
+    found = tuple(g for g in candidates if len(g.members) > parameters.minimum_group_size)
+    pool, poses = _without(state, found)
+    closed = replace(
+        state,
+        pool=pool,
+        poses=poses,
+        accounted=state.accounted + found,
+        candidates=candidates,
+        groups=(),
+        agreement=(),
+        generation_done=True,
+    )
+    main_done = _pool_is_finished(closed, len(found), parameters)
+    finished = main_done and not _another_main_iteration(closed, parameters)
+    return replace(closed, main_done=main_done, finished=finished)
+
+
+def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
+    """Start the next generation, or the next main iteration, on all unaccounted images."""
+    fresh = replace(
+        state,
+        sac_round=0,
+        poses=identity_poses(len(state.pool)),
+        candidates=(),
+        generation_done=False,
+        main_done=False,
+    )
+    if state.main_done:
+        return replace(
+            fresh,
+            main_iteration=state.main_iteration + 1,
+            generation=1,
+            start_of_main=state.pool,
+        )
+    return replace(fresh, generation=state.generation + 1)
+
+
+def _without(
+    state: IsacState, found: tuple[StableGroup, ...]
+) -> tuple[NDArray[np.int64], PoseArray]:
+    """Pool and poses less the members of the groups found."""
+    taken = np.concatenate([g.members for g in found]) if found else np.empty(0, np.int64)
+    left = ~np.isin(state.pool, taken)
+    return state.pool[left], state.poses[left]
+
+
+def _pool_is_finished(state: IsacState, new_classes: int, parameters: ClusteringParameters) -> bool:
+    """Whether this main iteration has nothing more to look for."""
+    too_few = _POOL_MARGIN * len(state.pool) < _SMALLEST_POOL * parameters.images_per_group
+    nothing_new = new_classes <= parameters.new_classes_needed
+    return too_few or nothing_new
+
+
+def _another_main_iteration(state: IsacState, parameters: ClusteringParameters) -> bool:
+    """Whether enough is left, and this main iteration gave enough, to begin anew."""
+    here = sum(1 for g in state.accounted if g.main_iteration == state.main_iteration)
+    enough = len(state.pool) >= _SMALLEST_POOL * parameters.images_per_group
+    return enough and here > parameters.new_classes_needed

@@ -1,0 +1,260 @@
+"""SAC: one generation's stable alignment and clustering, round by round.
+
+A round is equal-size K-means with alignment, from low to high resolution, and then the test of
+each group's stability by independent reference-free alignments. What is stable makes the references
+of the next round, until the groups stop changing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.centre_together import align_averages_together
+from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.search import align_to_assigned, search
+from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.clustering.assign import assign_equal_sizes
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.stability import test_stability
+from isac2.clustering.state import StableGroup
+from isac2.images.filters import tanh_low_pass
+from isac2.images.transform import average_in_poses
+from isac2.poses import PoseArray, compose, make_poses
+from isac2.workers import Workers
+
+__all__ = ["SacRound", "agreement", "has_converged", "random_references", "sac_round"]
+
+_KEPT_FOR_REFERENCE = 5
+_ENOUGH_AGREEMENT = 0.5
+_STILL_GROWING = 0.05
+_ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
+
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SacRound:
+    """Outcome of a round: the groups, and the pose of every image of the pool."""
+
+    groups: tuple[StableGroup, ...]
+    poses: PoseArray
+
+
+def search_space(parameters: ClusteringParameters) -> SearchSpace:
+    """Rings and translations that the parameters ask for."""
+    return SearchSpace(
+        radius=parameters.radius,
+        inner_radius=parameters.inner_radius,
+        ring_step=parameters.ring_step,
+        x_range=parameters.x_range,
+        y_range=parameters.y_range,
+        translation_step=parameters.translation_step,
+    )
+
+
+def sac_round(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    references: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    notify: Notify,
+) -> SacRound:
+    """Cluster the pool around the references, and keep of each group what is stable.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    pool : int64 (m,)
+        Images to cluster.
+    poses : POSE (m,)
+        Their present poses.
+    references : float32 (K, n, n)
+    parameters : ClusteringParameters
+    seed : tuple of int
+        Names this round among all rounds of all runs: all its randomness comes from it.
+    workers : Workers
+    notify : callable
+        Told, in words, what begins.
+    """
+    assigned = np.zeros(len(pool), np.int64)
+    for frequency in low_pass_ladder(parameters):
+        notify(f"clustering at {frequency:.2f}/px")
+        assigned, poses, references = equal_size_k_means_pass(
+            images, pool, poses, references, frequency, parameters, seed, workers
+        )
+    notify("testing stability")
+    return stable_groups(images, pool, poses, assigned, len(references), parameters, seed, workers)
+
+
+def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
+    """Cut-offs FL, FL + 0.05, ..., FH of the passes of one K-means.
+
+    Examples
+    --------
+    >>> low_pass_ladder(ClusteringParameters(lowest_frequency=0.2, highest_frequency=0.3))
+    [0.2, 0.25, 0.3]
+    """
+    lowest, highest = parameters.lowest_frequency, parameters.highest_frequency
+    steps = max(0, int(np.floor((highest - lowest) / 0.05 + 1e-9)))
+    return [round(lowest + 0.05 * step, 6) for step in range(steps + 1)]
+
+
+def random_references(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    count: int,
+    generator: np.random.Generator,
+) -> NDArray[np.float32]:
+    """`count` distinct random images of the pool, float32 (count, n, n)."""
+    chosen = generator.choice(len(pool), size=count, replace=False)
+    return np.asarray(images[pool[chosen]], dtype=np.float32)
+
+
+def equal_size_k_means_pass(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    references: NDArray[np.float32],
+    frequency: float,
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+) -> tuple[NDArray[np.int64], PoseArray, NDArray[np.float32]]:
+    """One pass of equal-size K-means: similarity, assignment, centred averages.
+
+    Returns
+    -------
+    assigned : int64 (m,)
+        Group of each image of the pool.
+    poses : POSE (m,)
+    averages : float32 (K, n, n)
+    """
+    space = search_space(parameters)
+    limit = min(0.5, _ROLL_OFF * frequency)
+    references = tanh_low_pass(references, frequency, parameters.falloff)
+    centres = centres_from_poses(poses)
+    similarity = search(images, pool, centres, references, space, workers, limit)
+    assigned = assign_equal_sizes(similarity, len(pool) // len(references))
+    aligned = align_to_assigned(images, pool, centres, references, assigned, space, workers, limit)
+    poses = aligned.poses
+    groups = [np.flatnonzero(assigned == k) for k in range(len(references))]
+    averages = average_groups(images, pool, poses, groups, workers)
+    averages = tanh_low_pass(averages, frequency, parameters.falloff)
+    averages, moves = centre_averages(averages, poses, groups, parameters, seed)
+    shifts = make_poses(0.0, moves[assigned, 0], moves[assigned, 1], 0)
+    return assigned, compose(poses, shifts), averages
+
+
+def average_groups(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    groups: list[NDArray[np.int64]],
+    workers: Workers,
+) -> NDArray[np.float32]:
+    """Average of each group's images (positions in the pool) in their poses, float32 (K, n, n)."""
+
+    def average(members: NDArray[np.int64]) -> NDArray[np.float32]:
+        return average_in_poses(images[pool[members]], poses[members])
+
+    return np.stack(workers.map(average, groups))
+
+
+def centre_averages(
+    averages: NDArray[np.float32],
+    poses: PoseArray,
+    groups: list[NDArray[np.int64]],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Move the mean shift out of every average, then centre all averages on each other.
+
+    Returns the averages, moved, and the moves made, float64 (K, 2) px.
+    """
+    drift = np.stack([_mean_shift(poses[members]) for members in groups])
+    return align_averages_together(averages, -drift, search_space(parameters), seed)
+
+
+def _mean_shift(poses: PoseArray) -> NDArray[np.float64]:
+    """Mean shift of poses in the frame of their average, float64 (2,)."""
+    x = np.where(poses["mirror"] == 1, -poses["tx"], poses["tx"])
+    return np.array([x.mean(), poses["ty"].mean()])
+
+
+def stable_groups(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    assigned: NDArray[np.int64],
+    count: int,
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+) -> SacRound:
+    """Align each group independently several times; keep the images that come out the same."""
+    schedule = ReferenceFreeSchedule(
+        rounds=parameters.alignment_rounds,
+        last_cutoff=parameters.highest_frequency,
+        falloff=parameters.falloff,
+        discrete_angle=parameters.discrete_angle,
+    )
+    aligner = ReferenceFreeAligner(search_space(parameters), schedule)
+    centres = centres_from_poses(poses)
+    new_poses = poses.copy()
+
+    def test_group(number: int) -> StableGroup:
+        members = np.flatnonzero(assigned == number)
+        generators = [
+            np.random.default_rng([*seed, number, run])
+            for run in range(parameters.stability_alignments)
+        ]
+        runs = aligner.align(images, pool[members], centres[members], generators)
+        outcome = test_stability(runs, parameters.radius, parameters.pixel_error_threshold)
+        kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
+        stable = members[kept.stable]
+        new_poses[stable] = kept.poses
+        average = average_in_poses(images[pool[stable]], kept.poses)
+        return StableGroup(
+            members=pool[stable],
+            poses=kept.poses,
+            pixel_errors=kept.pixel_errors,
+            average=tanh_low_pass(average, parameters.highest_frequency, parameters.falloff),
+            rms_pixel_error=kept.rms_pixel_error,
+            mirror_consistency=outcome.mirror_consistency,
+            tested=len(members),
+        )
+
+    groups = tuple(workers.map(test_group, range(count)))
+    return SacRound(groups, new_poses)
+
+
+def agreement(before: tuple[StableGroup, ...], after: tuple[StableGroup, ...]) -> float:
+    """Share of stable images that two tests have in common, |common| / |union| over the groups."""
+    common = sum(
+        len(np.intersect1d(a.members, b.members)) for a, b in zip(before, after, strict=True)
+    )
+    total = sum(len(a.members) + len(b.members) for a, b in zip(before, after, strict=True))
+    return common / (total - common) if total else 0.0
+
+
+def has_converged(agreements: tuple[float, ...], parameters: ClusteringParameters) -> bool:
+    """Whether the groups have stopped changing, or have had their number of tests.
+
+    Parameters
+    ----------
+    agreements : tuple of float
+        Agreement of each test with the one before; the first test, which has none, counts 0.
+    """
+    if len(agreements) >= parameters.maximum_rounds:
+        return True
+    if len(agreements) < 2:
+        return False
+    growth = agreements[-1] - agreements[-2]
+    return agreements[-1] > _ENOUGH_AGREEMENT and 0.0 < growth < _STILL_GROWING
