@@ -24,7 +24,8 @@ def test_resolution_is_where_the_signal_ends(particle: NDArray[np.float32]) -> N
     random = np.random.default_rng(4)
     noise = 3 * particle.std() * random.standard_normal((60, 64, 64)).astype(np.float32)
     quality = measure_quality(particle + noise, identity_poses(60), particle, 20)
-    assert quality.resolution_frequency == pytest.approx(0.21, abs=0.03)  # a mask blurs by a ring or two
+    # the mask blurs by a ring or two
+    assert quality.resolution_frequency == pytest.approx(0.21, abs=0.03)
 
 
 def test_more_noise_is_worse_resolution(particle: NDArray[np.float32]) -> None:
@@ -53,3 +54,4 @@ def test_small_and_empty_members_have_numbers() -> None:
     blank = np.zeros((1, 16, 16), np.float32)
     quality = measure_quality(blank, identity_poses(1), blank[0], 5)
     assert (quality.resolution_frequency, quality.similarity.tolist()) == (0.0, [0.0])
+    assert quality.ring_correlation.tolist() == [0.0] * 9

@@ -26,11 +26,14 @@ class ClassQuality:
     ----------
     resolution_frequency : float
         Where the average's signal and noise are equally strong, 1/px; 0.5 is Nyquist.
+    ring_correlation : float64 (n // 2 + 1,)
+        Of the averages of odd and even members; ring k is at the frequency k / n.
     similarity : float32 (m,)
         Correlation of each member, in its pose, with the average, inside the particle's disc.
     """
 
     resolution_frequency: float
+    ring_correlation: NDArray[np.float64]
     similarity: NDArray[np.float32]
 
 
@@ -56,16 +59,15 @@ def measure_quality(
     radius : float
         Of the particle, px.
     """
-    frequency = 0.0
-    if len(images) > 1:
-        halves = average_in_poses(images, poses, np.arange(len(images)) % 2, 2)
-        mask = _soft_disc(images.shape[-1], radius)
-        curve = fourier_ring_correlation(halves[0] * mask, halves[1] * mask)
-        half = np.maximum(curve.correlation, 0.0)
-        frequency = resolution_at(replace(curve, correlation=2 * half / (1 + half)), _THRESHOLD)
+    halves = average_in_poses(images, poses, np.arange(len(images)) % 2, 2)
+    mask = _soft_disc(images.shape[-1], radius)
+    curve = fourier_ring_correlation(halves[0] * mask, halves[1] * mask)
+    half = np.maximum(curve.correlation, 0.0)
+    frequency = resolution_at(replace(curve, correlation=2 * half / (1 + half)), _THRESHOLD)
     inside = disc_mask(images.shape[-1], radius)
     moved = apply_poses(images, poses)[:, inside].astype(np.float64)  # (m, pixels)
-    return ClassQuality(frequency, _correlation(moved, average[inside].astype(np.float64)))
+    similarity = _correlation(moved, average[inside].astype(np.float64))
+    return ClassQuality(frequency, curve.correlation, similarity)
 
 
 def _correlation(rows: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -221,6 +221,11 @@ class RunDirectory:
         return self.prealignment / "aqm.hdf"
 
     @property
+    def working_images(self) -> Path:
+        """The prepared images, float32 (count, n, n), rows as in the input; an MRC stack."""
+        return self.path / "working_images.mrcs"
+
+    @property
     def state(self) -> Path:
         """Folder of what a run needs to go on after it was stopped."""
         return self.path / "state"

@@ -1,0 +1,307 @@
+"""The working images of a run: prepared block by block into one memory-mapped file.
+
+Blocks have a fixed number of images, whatever the workers, and nothing in the preparation of one
+image depends on another; so the file is the same, byte by byte, for any number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from isac2.errors import InputError, RunError
+from isac2.files import atomic_path, write_text_atomic
+from isac2.images.preparation import (
+    PreparationParameters,
+    PreparationPlan,
+    equalising_weights,
+    plan_preparation,
+    prepare_block,
+)
+from isac2.run.options import Settings
+from isac2.stacks.stack import Stack
+from isac2.workers import Workers
+
+__all__ = [
+    "WorkingStack",
+    "check_stack",
+    "measure_spectrum_weights",
+    "open_working_stack",
+    "preparation_parameters",
+    "prepare_for_prealignment",
+    "prepare_working_stack",
+]
+
+Notify = Callable[[int, int], None]
+Result = TypeVar("Result")
+
+_BLOCK_BYTES = 16 * 2**20
+"""Pixels read at a time by one worker."""
+
+_BLOCKS_A_STEP = 8
+"""Blocks for each worker between two reports of progress."""
+
+
+@dataclass(frozen=True)
+class WorkingStack:
+    """Prepared images, one row for each image of the input stack.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file, in NumPy's ``.npy`` format.
+    images : float32 (n, m, m)
+        Memory-mapped, read-only.
+    unusable : int64 (k,)
+        Ids of the images that are constant or hold no numbers; their rows are zero.
+    """
+
+    path: Path
+    images: NDArray[np.float32]
+    unusable: NDArray[np.int64]
+
+
+def preparation_parameters(settings: Settings) -> PreparationParameters:
+    """Return what a run's settings say about preparation."""
+    filament = settings.filament_width > 0
+    return PreparationParameters(
+        radius=settings.radius,
+        target_radius=settings.target_radius,
+        box=settings.working_box_size,
+        filament_width=settings.filament_width if filament else None,
+        mask_filaments=not settings.filament_mask_ignore,
+    )
+
+
+def check_stack(stack: Stack, settings: Settings) -> None:
+    """Check that a stack has what the settings ask for.
+
+    Raises
+    ------
+    InputError
+        The particle does not fit the box, or the metadata that ``--CTF`` or a filament's mask
+        needs are missing.
+    """
+    largest = stack.box_size // 2 - 1
+    if settings.radius > largest:
+        raise InputError(
+            f"--radius={settings.radius} does not fit the images of {stack.path}, which are "
+            f"{stack.box_size} px wide: give at most {largest}, or extract larger boxes."
+        )
+    metadata = stack.metadata
+    if settings.phase_flip:
+        missing = list(metadata.missing_ctf_columns())
+        if not np.isfinite(metadata.pixel_size_in_angstroms).all():
+            missing.append("pixel_size_in_angstroms")
+        if missing:
+            raise InputError(
+                f"--CTF needs what {stack.path} does not say of all its particles "
+                f"({', '.join(missing)}): estimate the CTF first, or leave --CTF out."
+            )
+    if settings.filament_width > 0 and not np.isfinite(metadata.psi_prior_in_degrees).all():
+        raise InputError(
+            f"--filament_width needs the in-plane angle of each segment (rlnAnglePsiPrior), which "
+            f"{stack.path} does not have for all of them: add it, or leave --filament_width out."
+        )
+
+
+def prepare_working_stack(
+    stack: Stack,
+    shifts: ArrayLike,
+    settings: Settings,
+    path: str | os.PathLike[str],
+    workers: Workers,
+    notify: Notify | None = None,
+    spectrum_weights: NDArray[np.float64] | None = None,
+) -> WorkingStack:
+    """Write the images that the method works on.
+
+    Parameters
+    ----------
+    stack : Stack
+        N images; `check_stack` has passed.
+    shifts : (N, 2)
+        What moves each particle to the centre, input pixels (x, y): the pre-alignment's result, or
+        zero.
+    settings : Settings
+    path : path-like
+        File to write, ``.npy``; it is there whole or not at all. Beside it
+        ``<name>.unusable.txt`` lists the ids of images that cannot be used.
+    workers : Workers
+    notify : callable, optional
+        Told (images done, images in all) now and then.
+    spectrum_weights : float64 (n // 2 + 1,), optional
+        From `measure_spectrum_weights`, for phase plate data.
+
+    Returns
+    -------
+    WorkingStack
+
+    Raises
+    ------
+    RunError
+        The file does not fit the disk.
+    """
+    plan = plan_preparation(stack.box_size, preparation_parameters(settings), spectrum_weights)
+    return _write_prepared(stack, shifts, settings.phase_flip, plan, path, (workers, notify))
+
+
+def prepare_for_prealignment(
+    stack: Stack,
+    settings: Settings,
+    path: str | os.PathLike[str],
+    workers: Workers,
+    notify: Notify | None = None,
+    spectrum_weights: NDArray[np.float64] | None = None,
+) -> WorkingStack:
+    """Write the images for the pre-alignment: whole, so that it can look for particles far out.
+
+    As `prepare_working_stack`, but nothing is shifted, cut, padded or masked.
+    """
+    parameters = replace(preparation_parameters(settings), box=None, mask_filaments=False)
+    plan = plan_preparation(stack.box_size, parameters, spectrum_weights)
+    no_shifts = np.zeros((len(stack), 2))
+    return _write_prepared(stack, no_shifts, settings.phase_flip, plan, path, (workers, notify))
+
+
+def measure_spectrum_weights(
+    stack: Stack, workers: Workers, notify: Notify | None = None
+) -> NDArray[np.float64]:
+    """Read a stack once to see how its power spectrum is to be equalised (``--VPP``).
+
+    Returns
+    -------
+    float64 (n // 2 + 1,)
+        See `isac2.images.preparation.equalising_weights`. Images that cannot be used count for
+        nothing.
+    """
+    from isac2.images.spectra import rotational_power_spectrum
+
+    def amplitudes(block: range) -> tuple[NDArray[np.float64], int]:
+        images = stack.read(np.arange(block.start, block.stop))
+        lowest, highest = images.min(axis=(1, 2)), images.max(axis=(1, 2))
+        usable = np.isfinite(lowest) & np.isfinite(highest) & (lowest < highest)
+        spectra = rotational_power_spectrum(images[usable])
+        return np.sqrt(spectra).sum(axis=0), int(usable.sum())
+
+    sums = list(_map_blocks(stack, amplitudes, (workers, notify)))
+    total = np.sum([amplitude for amplitude, _ in sums], axis=0)
+    return equalising_weights(total, sum(count for _, count in sums))
+
+
+def open_working_stack(path: str | os.PathLike[str]) -> WorkingStack:
+    """Open what `prepare_working_stack` or `prepare_for_prealignment` has written.
+
+    Raises
+    ------
+    RunError
+        The file is not one of ours.
+    """
+    target = Path(path)
+    try:
+        images = np.load(target, mmap_mode="r", allow_pickle=False)
+        ids = [int(line) for line in _unusable_path(target).read_text("utf-8").split()]
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{target} or the list of unusable images beside it cannot be read ({error}): remove "
+            "both, so that the images are prepared again."
+        ) from error
+    if images.dtype != np.float32 or images.ndim != 3:
+        raise RunError(f"{target} holds no working images: remove it, so that they are prepared.")
+    return WorkingStack(target, images, np.array(ids, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class _BlockWriter:
+    """Prepares a block of the stack into the file and returns the ids of unusable images.
+
+    It names the file rather than holding the map, so that other processes can be sent it.
+    """
+
+    stack: Stack
+    shifts: NDArray[np.float64]
+    phase_flip: bool
+    plan: PreparationPlan
+    path: Path
+
+    def __call__(self, block: range) -> NDArray[np.int64]:
+        rows = np.arange(block.start, block.stop)
+        metadata = self.stack.metadata
+        prepared, usable = prepare_block(
+            self.stack.read(rows),
+            self.shifts[rows],
+            self.plan,
+            metadata.ctf_parameters(rows) if self.phase_flip else None,
+            metadata.pixel_size_in_angstroms[rows],
+            # RELION's psi turns the filament onto the x axis, so the filament lies at minus psi.
+            -metadata.psi_prior_in_degrees[rows],
+        )
+        target = np.load(self.path, mmap_mode="r+", allow_pickle=False)
+        target[block.start : block.stop] = prepared
+        return rows[~usable]
+
+
+def _write_prepared(
+    stack: Stack,
+    shifts: ArrayLike,
+    phase_flip: bool,
+    plan: PreparationPlan,
+    path: str | os.PathLike[str],
+    work: tuple[Workers, Notify | None],
+) -> WorkingStack:
+    """Prepare all images into a new file."""
+    target = Path(path)
+    offsets = np.ascontiguousarray(np.broadcast_to(shifts, (len(stack), 2)), dtype=np.float64)
+    with atomic_path(target) as temporary:
+        _create_file(temporary, (len(stack), plan.box, plan.box), target)
+        writer = _BlockWriter(stack, offsets, phase_flip, plan, temporary)
+        unusable = np.concatenate(list(_map_blocks(stack, writer, work)))
+        text = "".join(f"{number}\n" for number in unusable)
+        write_text_atomic(_unusable_path(target), text)
+    return open_working_stack(target)
+
+
+def _create_file(temporary: Path, shape: tuple[int, int, int], target: Path) -> None:
+    """Make an empty ``.npy`` file whose space on the disk is already taken.
+
+    Writing to a map of a file without space would kill the process instead of raising an error.
+    """
+    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+    del array
+    size = temporary.stat().st_size
+    try:
+        with temporary.open("r+b") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise RunError(
+            f"The working images need {size / 2**30:.2f} GiB at {target.parent}, which could not "
+            f"be had ({error.strerror}): make room there, or choose another output directory."
+        ) from error
+
+
+def _map_blocks(
+    stack: Stack, function: Callable[[range], Result], work: tuple[Workers, Notify | None]
+) -> Iterator[Result]:
+    """Apply a function to ranges of images, in order, and tell how far it is."""
+    workers, notify = work
+    count = len(stack)
+    size = max(1, _BLOCK_BYTES // (4 * stack.box_size**2))
+    blocks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    step = _BLOCKS_A_STEP * workers.count
+    for start in range(0, len(blocks), step):
+        part = blocks[start : start + step]
+        yield from workers.map(function, part)
+        if notify is not None:
+            notify(part[-1].stop, count)
+
+
+def _unusable_path(path: Path) -> Path:
+    """Return where the ids of unusable images are kept."""
+    return path.with_name(f"{path.stem}.unusable.txt")

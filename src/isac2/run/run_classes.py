@@ -1,0 +1,132 @@
+"""The classes of a run as arrays: what the result files are written from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.classes.quality import ClassQuality, measure_quality
+from isac2.clustering.state import StableGroup
+from isac2.poses import PoseArray, compose, identity_poses, make_poses
+from isac2.workers import Workers
+
+__all__ = ["Membership", "RunFacts", "measure_classes", "membership"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What every result file needs to know about the run.
+
+    Attributes
+    ----------
+    count : int
+        Images in the input stack.
+    shrink_ratio : float
+        Working pixels in an input pixel.
+    radius : int
+        Particle radius, input pixels.
+    target_radius : int
+        Particle radius, working pixels.
+    pixel_size_in_angstroms : float64 (count,)
+        Of each input image; 1 where nobody knows it.
+    shifts : float64 (count, 2)
+        Shift of each input image found by the pre-alignment, input pixels, x and y.
+    """
+
+    count: int
+    shrink_ratio: float
+    radius: int
+    target_radius: int
+    pixel_size_in_angstroms: NDArray[np.float64]
+    shifts: NDArray[np.float64]
+
+    @property
+    def working_pixel_size_in_angstroms(self) -> float:
+        """Pixel size of the class averages; of the mean input pixel when they differ."""
+        return float(self.pixel_size_in_angstroms.mean()) / self.shrink_ratio
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which class each input image is in, and how.
+
+    Attributes
+    ----------
+    class_index : int64 (count,)
+        Counted from 0 in the order in which classes were found; -1 is unaccounted.
+    poses : POSE (count,)
+        Pose of each image in its class, working pixels, after the pre-alignment's shift; the
+        identity where unaccounted.
+    pixel_error : float64 (count,)
+        Working pixels; NaN where unaccounted.
+    similarity : float64 (count,)
+        Correlation with the class average; NaN where unaccounted.
+    """
+
+    class_index: NDArray[np.int64]
+    poses: PoseArray
+    pixel_error: NDArray[np.float64]
+    similarity: NDArray[np.float64]
+
+    @property
+    def accounted(self) -> NDArray[np.int64]:
+        """Ids of the images in a class, ascending."""
+        return np.flatnonzero(self.class_index >= 0)
+
+    @property
+    def unaccounted(self) -> NDArray[np.int64]:
+        """Ids of all other images, ascending."""
+        return np.flatnonzero(self.class_index < 0)
+
+    def input_poses(self, facts: RunFacts) -> PoseArray:
+        """Poses of the input images, input px: the pre-alignment's shift, then the class's pose.
+
+        Returns
+        -------
+        POSE (count,)
+        """
+        first = make_poses(0.0, facts.shifts[:, 0], facts.shifts[:, 1], 0)
+        second = self.poses.copy()
+        second["tx"] /= facts.shrink_ratio
+        second["ty"] /= facts.shrink_ratio
+        return compose(first, second)
+
+
+def measure_classes(
+    images: NDArray[np.float32], groups: Sequence[StableGroup], radius: float, workers: Workers
+) -> list[ClassQuality]:
+    """Measure the quality of groups of the working images."""
+
+    def measure(group: StableGroup) -> ClassQuality:
+        return measure_quality(images[group.members], group.poses, group.average, radius)
+
+    return workers.map(measure, groups)
+
+
+def membership(
+    count: int, groups: Sequence[StableGroup], qualities: Sequence[ClassQuality]
+) -> Membership:
+    """Lay the classes out as one row an input image.
+
+    Parameters
+    ----------
+    count : int
+        Images in the input stack.
+    groups, qualities : sequence (K,)
+        The classes; no image is in two.
+    """
+    found = Membership(
+        np.full(count, -1, np.int64),
+        identity_poses(count),
+        np.full(count, np.nan),
+        np.full(count, np.nan),
+    )
+    for number, (group, quality) in enumerate(zip(groups, qualities, strict=True)):
+        found.class_index[group.members] = number
+        found.poses[group.members] = group.poses
+        found.pixel_error[group.members] = group.pixel_errors
+        found.similarity[group.members] = quality.similarity
+    return found
