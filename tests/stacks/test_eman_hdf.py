@@ -90,7 +90,9 @@ def test_the_statistics_are_those_of_eman2(golden: Path, tmp_path: Path) -> None
     source = golden / "class_averages.hdf"
     write_eman_hdf(tmp_path / "ours.hdf", open_stack(source).read(), None, 2.0)
     for ours, theirs in zip(
-        read_eman_headers(tmp_path / "ours.hdf"), read_eman_headers(source), strict=True
+        read_eman_headers(tmp_path / "ours.hdf"),
+        read_eman_headers(source),
+        strict=True,
     ):
         assert set(ours) <= set(theirs)
         for key in ("minimum", "maximum", "mean", "sigma", "mean_nonzero", "square_sum", "apix_x"):

@@ -175,7 +175,7 @@ def test_names_resolve_from_root_star_and_working_directory(
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("000003@p.mrcs", "000003@gone.mrcs", "names gone.mrcs, which is neither"),
+        ("000003@p.mrcs", "000003@gone.mrcs", "names gone.mrcs, found neither"),
         ("000003@p.mrcs", "000004@p.mrcs", "image 1 is number 4 of .*p.mrcs, which has 3 images"),
         ("000003@p.mrcs", "0@p.mrcs", "image 1 has the name '0@p.mrcs'; numbers start at 1"),
         ("000003@p.mrcs", "x@p.mrcs", "image 1 has the name 'x@p.mrcs', not NUMBER@FILE"),

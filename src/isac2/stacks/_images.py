@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from isac2.errors import InputError
 
-__all__ = ["ImageFile", "OpenFiles", "RawImages", "find_runs", "image_chunks"]
+__all__ = [
+    "Descriptor",
+    "ImageFile",
+    "OpenFiles",
+    "OwnedDescriptor",
+    "RawImages",
+    "find_runs",
+    "image_chunks",
+]
 
 _BUFFERS_PER_CALL = 512
 _BYTES_PER_CALL = 32 << 20
@@ -63,6 +71,7 @@ class OpenFiles:
         finally:
             with self._lock:
                 users[0] -= 1
+                self._close_idle(self._limit)
 
     def close(self) -> None:
         """Close all files that nobody is using."""
@@ -77,6 +86,16 @@ class OpenFiles:
             if users[0] == 0:
                 del self._files[key]
                 handle.close()
+
+
+class Descriptor(Protocol):
+    """An open file of the operating system."""
+
+    def fileno(self) -> int:
+        """Return its number."""
+
+    def close(self) -> None:
+        """Close it."""
 
 
 class ImageFile(Protocol):
@@ -140,12 +159,16 @@ class RawImages:
         positions: NDArray[np.int64],
         out: NDArray[np.float32],
         places: NDArray[np.int64],
+        opener: Callable[[Path], Descriptor] | None = None,
     ) -> None:
-        """Read the image at byte `positions[i]` of the file into `out[places[i]]`."""
+        """Read the image at byte `positions[i]` of the file into `out[places[i]]`.
+
+        `opener` opens the bytes, when they are not simply those of the file.
+        """
         direct = self.dtype == np.dtype("<f4") and np.dtype("<f4").isnative
         longest = max(1, _BYTES_PER_CALL // self.image_bytes)
         longest = _BUFFERS_PER_CALL if direct else min(longest, _BUFFERS_PER_CALL)
-        with files.borrow(self.path, _open_descriptor) as file:
+        with files.borrow(self.path, opener or _open_descriptor) as file:
             for start, stop in find_runs(positions, longest, self.image_bytes):
                 position, targets = int(positions[start]), places[start:stop]
                 if direct:
@@ -180,28 +203,30 @@ def image_chunks(images: NDArray[Any] | Iterable[NDArray[Any]]) -> Iterator[NDAr
         yield array if array.ndim == 3 else array.reshape(-1, *array.shape[-2:])
 
 
-class _Descriptor:
-    """An open file for positioned reads; closes itself when it is no longer referred to."""
+class OwnedDescriptor:
+    """A file descriptor that closes itself when it is no longer referred to."""
 
-    def __init__(self, path: Path) -> None:
-        self._number = os.open(path, os.O_RDONLY)
+    def __init__(self, number: int) -> None:
+        self._number = number
 
     def fileno(self) -> int:
+        """Return the descriptor's number."""
         return self._number
 
     def close(self) -> None:
+        """Close the descriptor, once."""
         if self._number >= 0:
             os.close(self._number)
             self._number = -1
 
     def __del__(self) -> None:
-        if hasattr(self, "_number"):
-            self.close()
+        """Close what was left open."""
+        self.close()
 
 
-def _open_descriptor(path: Path) -> _Descriptor:
+def _open_descriptor(path: Path) -> OwnedDescriptor:
     try:
-        return _Descriptor(path)
+        return OwnedDescriptor(os.open(path, os.O_RDONLY))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from pathlib import Path
@@ -86,26 +86,54 @@ def open_eman_hdf(path: Path) -> HdfImages:
     InputError
         When it is no such file, or lacks an image; images of different sizes are named.
     """
-    images, _ = _scan(path, with_headers=False)
-    return images
+    return _scan(path, ())[0]
 
 
-def read_eman_headers(path: Path) -> list[dict[str, HeaderValue]]:
-    """Read the headers of all images of an EMAN2 HDF file; keys are without the `EMAN.`."""
-    _, headers = _scan(path, with_headers=True)
-    return headers
+def read_eman_headers(
+    path: str | os.PathLike[str], numbers: Sequence[int] | None = None
+) -> list[dict[str, HeaderValue]]:
+    """Read headers of an EMAN2 HDF file.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    numbers : sequence of int, optional
+        Images whose headers are wanted, from 0; all by default.
+
+    Returns
+    -------
+    list of dict
+        Header of each image: values by their keys without `EMAN.`.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or has no such image.
+    """
+    headers = _scan(Path(path), None if numbers is None else set(numbers))[1]
+    if numbers is None:
+        return list(headers.values())
+    lost = [number for number in numbers if number not in headers]
+    if lost:
+        raise InputError(f"{path} has no image {lost[0] + 1}.")
+    return [headers[number] for number in numbers]
 
 
 def scan_eman_hdf(path: Path) -> tuple[HdfImages, list[dict[str, HeaderValue]]]:
-    """Return the images and their headers, in one pass over the file."""
-    return _scan(path, with_headers=True)
+    """Return the images and all their headers, in one pass over the file."""
+    images, headers = _scan(path, None)
+    return images, list(headers.values())
 
 
-def _scan(path: Path, with_headers: bool) -> tuple[HdfImages, list[dict[str, HeaderValue]]]:
+def _scan(
+    path: Path, wanted: Container[int] | None
+) -> tuple[HdfImages, dict[int, dict[str, HeaderValue]]]:
+    """Look at all images, and read the headers of those wanted (None: all)."""
     size = path.stat().st_size if path.exists() else 0
     file = _open_hdf(path)
     number = None
-    headers: list[dict[str, HeaderValue]] = []
+    headers: dict[int, dict[str, HeaderValue]] = {}
     try:
         group = _images_group(file.id, path)
         count = _image_count(group, path)
@@ -120,8 +148,8 @@ def _scan(path: Path, with_headers: bool) -> tuple[HdfImages, list[dict[str, Hea
                     f"is {shape[1]} x {shape[0]}."
                 )
             shape = found
-            if with_headers:
-                headers.append(_read_attributes(image, size))
+            if wanted is None or number in wanted:
+                headers[number] = _read_attributes(image, size)
     except _ERRORS as error:
         raise _unreadable(path, error, number) from None
     finally:

@@ -132,6 +132,11 @@ class Metadata:
         shift = np.nan_to_num(self.phase_shift_in_degrees[rows], nan=0.0)
         return CtfParameters(**values, phase_shift_in_degrees=shift)
 
+    def with_pixel_sizes(self, sizes: NDArray[np.float64]) -> Metadata:
+        """Return the table with pixel sizes (A, (n,)) filled in where they are not known."""
+        known = self.pixel_size_in_angstroms
+        return replace(self, pixel_size_in_angstroms=np.where(known > 0, known, sizes))
+
     def select(self, rows: NDArray[np.int64]) -> Metadata:
         """Return the table of these particles only, in this order."""
         chosen = {}

@@ -21,7 +21,7 @@ from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 from isac2.stacks.star import StarTable, read_star, write_star
 
-__all__ = ["RelionParticles", "read_relion_particles", "write_particles_star"]
+__all__ = ["RelionParticles", "read_relion_particles", "relion_tables", "write_particles_star"]
 
 NUMBERS = {
     "voltage_in_kilovolts": "rlnVoltage",
@@ -295,30 +295,42 @@ def write_particles_star(
         When a column has another length than the stack.
     """
     folder = Path(names_relative_to) if names_relative_to is not None else Path(path).parent
-    metadata = stack.metadata
-    if metadata.foreign.kind == "relion":
-        table, others = dict(metadata.foreign.particles), dict(metadata.foreign.others)
-    else:
-        table, others = _known_columns(metadata), {}
+    table, optics, others = relion_tables(stack.metadata, stack.box_size)
     label = next((label for label in _IMAGE_LABELS if label in table), "rlnImageName")
     table = {label: _image_names(stack, folder), **{k: v for k, v in table.items() if k != label}}
-    optics = others.pop("optics", None)
-    if optics is None:
-        optics, groups = _optics(metadata, stack.box_size)
-        table = {k: v for k, v in table.items() if k not in _MOVED_TO_OPTICS}
-        table["rlnOpticsGroup"] = text_column(groups)
-        _use_angstroms(table, metadata)
     for name, values in (columns or {}).items():
         table[name] = text_column(values)
         if len(table[name]) != len(stack):
             raise InputError(
                 f"{path}: column {name} has {len(table[name])} values for {len(stack)} particles."
             )
-    name = metadata.foreign.particles_name or "particles"
-    write_star(
-        path,
-        {"optics": optics, "particles" if name == "images" else name: StarTable(table), **others},
-    )
+    name = stack.metadata.foreign.particles_name
+    name = "particles" if name in ("", "images") else name
+    write_star(path, {"optics": optics, name: StarTable(table), **others})
+
+
+def relion_tables(
+    metadata: Metadata, box_size: int | None = None
+) -> tuple[dict[str, TextColumn], StarTable, dict[str, StarTable]]:
+    """Return the particles' columns, the optics and the other tables in RELION 3.1's layout.
+
+    Foreign tables of RELION are kept as they are; anything else is made from what is known.
+    """
+    foreign = metadata.foreign
+    if foreign.kind == "relion":
+        table, others = dict(foreign.particles), dict(foreign.others)
+    else:
+        table, others = _known_columns(metadata), {}
+    optics = others.pop("optics", None)
+    if optics is None or "rlnOpticsGroup" not in optics:
+        optics, groups = _optics(metadata, box_size)
+        table = {k: v for k, v in table.items() if k not in _MOVED_TO_OPTICS}
+        table["rlnOpticsGroup"] = text_column(groups)
+        _use_angstroms(table, metadata)
+    elif "rlnOpticsGroup" not in table:
+        first = optics.columns["rlnOpticsGroup"][:1]
+        table["rlnOpticsGroup"] = np.repeat(first, len(metadata))
+    return table, optics, others
 
 
 def _image_names(stack: Stack, folder: Path) -> TextColumn:
@@ -351,7 +363,7 @@ def _known_columns(metadata: Metadata) -> dict[str, TextColumn]:
     return table
 
 
-def _optics(metadata: Metadata, box_size: int) -> tuple[StarTable, NDArray[np.int64]]:
+def _optics(metadata: Metadata, box_size: int | None) -> tuple[StarTable, NDArray[np.int64]]:
     """Make the optics table: one group for each set of optics; and each particle's group."""
     values = np.stack([getattr(metadata, field) for field in _OPTICS_FIELDS], axis=1)
     keyed = np.column_stack([metadata.optics_group, np.where(np.isnan(values), -1.0, values)])
@@ -364,7 +376,8 @@ def _optics(metadata: Metadata, box_size: int) -> tuple[StarTable, NDArray[np.in
     for column, label in enumerate(_OPTICS_FIELDS.values()):
         if np.isfinite(values[:, column]).all():
             columns[label] = values[first, column]
-    columns["rlnImageSize"] = np.full(len(numbers), box_size)
+    if box_size is not None:
+        columns["rlnImageSize"] = np.full(len(numbers), box_size)
     columns["rlnImageDimensionality"] = np.full(len(numbers), 2)
     table = StarTable({label: text_column(values) for label, values in columns.items()})
     return table, numbers[group.ravel()]

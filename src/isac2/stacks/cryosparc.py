@@ -1,0 +1,294 @@
+"""cryoSPARC's tables, `.cs`: a NumPy structured array, and a second one joined on `uid`.
+
+Nothing is unpickled: arrays of objects are refused. Field names are those of cryoSPARC 2 to 4.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import ArrayLike, NDArray
+
+from isac2.errors import InputError
+from isac2.files import atomic_path
+from isac2.poses import cryosparc_from_poses, poses_from_cryosparc
+from isac2.stacks.image_files import open_named_files
+from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
+from isac2.stacks.stack import Stack
+
+__all__ = ["open_cryosparc", "read_cs", "write_cs", "write_particles_cs"]
+
+_LONGEST_HEADER = 1 << 17
+
+NUMBERS = {
+    "pixel_size_in_angstroms": ("blob/psize_A", 1.0),
+    "voltage_in_kilovolts": ("ctf/accel_kv", 1.0),
+    "spherical_aberration_in_millimetres": ("ctf/cs_mm", 1.0),
+    "amplitude_contrast": ("ctf/amp_contrast", 1.0),
+    "defocus_u_in_angstroms": ("ctf/df1_A", 1.0),
+    "defocus_v_in_angstroms": ("ctf/df2_A", 1.0),
+    "defocus_angle_in_degrees": ("ctf/df_angle_rad", 180.0 / np.pi),
+    "phase_shift_in_degrees": ("ctf/phase_shift_rad", 180.0 / np.pi),
+    "psi_prior_in_degrees": ("filament/filament_pose", 180.0 / np.pi),
+}
+"""Fields of `Metadata` by cryoSPARC's field and the factor to our unit."""
+
+
+def read_cs(path: Path) -> NDArray[Any]:
+    """Read one `.cs` file as a structured array (n,).
+
+    Raises
+    ------
+    InputError
+        When it is none, holds objects, or is shorter or longer than its header says.
+    """
+    try:
+        with open(path, "rb") as file:
+            shape, dtype = _read_header(file)
+            place = file.tell()
+            size = os.fstat(file.fileno()).st_size - place
+            if dtype.names is None or len(shape) != 1 or dtype.hasobject:
+                held = "Python objects" if dtype.hasobject else "no table"
+                raise ValueError(f"it holds {held}")
+            if size != shape[0] * dtype.itemsize:
+                raise ValueError(
+                    f"its header promises {shape[0]} rows of {dtype.itemsize} bytes, but {size} "
+                    "bytes follow"
+                )
+            return np.fromfile(file, dtype, shape[0])
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError) as error:
+        raise InputError(f"{path} is not a readable .cs file: {_first_line(error)}.") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")[:200]
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of a .npy file, versions 1 to 3."""
+    if file.read(6) == b"\x94CSDAT":
+        raise ValueError("it is in cryoSPARC's stream format; save it as a .cs of NumPy's format")
+    file.seek(0)
+    version = npy.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(file, _LONGEST_HEADER)
+    else:
+        shape, _, dtype = npy.read_array_header_2_0(file, _LONGEST_HEADER)
+    return shape, dtype
+
+
+def open_cryosparc(path: Path, root: Path | None = None) -> Stack:
+    """Open a `.cs` of particles; fields it lacks are taken from passthrough files beside it.
+
+    Raises
+    ------
+    InputError
+        When it is no table of particles, or names files that are missing or broken.
+    """
+    table = read_cs(path)
+    columns = {name: table[name] for name in table.dtype.names or ()}
+    for passthrough in _passthrough_files(path):
+        _join(columns, passthrough)
+    if "blob/path" not in columns or "blob/idx" not in columns:
+        raise InputError(f"{path} has no blob/path and blob/idx, so it lists no images.")
+    names = _text(columns["blob/path"])
+    unique, inverse = np.unique(names, return_inverse=True)
+    files = open_named_files(path, [str(name).lstrip(">") for name in unique], root)
+    try:
+        slots = columns["blob/idx"].astype(np.int64).reshape(len(table))
+        metadata = _metadata(columns, len(table))
+    except (ValueError, TypeError, IndexError) as error:
+        raise InputError(f"{path} has fields of the wrong kind: {_first_line(error)}.") from None
+    headers = np.array([file.pixel_size_in_angstroms for file in files])[inverse]
+    foreign = ForeignTables("cryosparc", columns)
+    metadata = replace(metadata.with_pixel_sizes(headers), foreign=foreign)
+    return Stack(path, "cryoSPARC table", files, inverse.astype(np.int32), slots, metadata)
+
+
+def _passthrough_files(path: Path) -> list[Path]:
+    """Return the passthrough tables of the same job and the same kind of result."""
+    if "passthrough" in path.name:
+        return []
+    job = re.match(r"(?:.*?_)?J\d+(?=_)", path.name)
+    kind = re.sub(r"^.*?J\d+_(?:\d+_)?", "", path.name) if job else path.name
+    wanted = f"{job.group(0)}_passthrough_{kind}" if job else f"passthrough_{kind}"
+    return [place for place in (path.with_name(wanted),) if place.is_file()]
+
+
+def _join(columns: dict[str, NDArray[Any]], passthrough: Path) -> None:
+    """Add the fields of a passthrough table that are not there yet, joined on `uid`."""
+    other = read_cs(passthrough)
+    if "uid" not in columns or "uid" not in (other.dtype.names or ()):
+        raise InputError(f"{passthrough} cannot be joined: there is no field uid on both sides.")
+    order = np.argsort(other["uid"], kind="stable")
+    known = other["uid"][order]
+    places = np.minimum(np.searchsorted(known, columns["uid"]), len(known) - 1)
+    if not len(known) or (known[places] != columns["uid"]).any():
+        raise InputError(f"{passthrough} lacks particles of the table beside it (by uid).")
+    for name in other.dtype.names or ():
+        if name not in columns:
+            columns[name] = other[name][order[places]]
+
+
+def _text(column: NDArray[Any]) -> NDArray[np.object_]:
+    """Return text, bytes or not, as Python strings."""
+    if column.dtype.kind not in "SU":
+        raise InputError("the field blob/path of a .cs file is not text.")
+    if column.dtype.kind == "U":
+        return column.astype(object)
+    unique, inverse = np.unique(column, return_inverse=True)
+    decoded = np.array([value.decode("utf-8", "surrogateescape") for value in unique], object)
+    return decoded[inverse]
+
+
+def _metadata(columns: Mapping[str, NDArray[Any]], count: int) -> Metadata:
+    """Gather the fields of `Metadata`."""
+    known: dict[str, Any] = {}
+    for field, (name, factor) in NUMBERS.items():
+        if name in columns:
+            known[field] = columns[name].astype(np.float64).reshape(count) * factor
+    if "ctf/exp_group_id" in columns:
+        known["optics_group"] = columns["ctf/exp_group_id"].astype(np.int64)
+    if "location/micrograph_path" in columns:
+        known["micrograph"] = _text(columns["location/micrograph_path"])
+    shape = columns.get("location/micrograph_shape")
+    for field, name, axis in (
+        ("coordinate_x", "location/center_x_frac", 1),
+        ("coordinate_y", "location/center_y_frac", 0),
+    ):
+        if name in columns and shape is not None:
+            known[field] = columns[name].astype(np.float64) * shape[:, axis]
+    if "filament/filament_uid" in columns:
+        _, tubes = np.unique(columns["filament/filament_uid"], return_inverse=True)
+        known["tube_id"] = tubes.astype(np.int64) + 1
+    metadata = replace(unknown_metadata(count), **known)
+    if "alignments2D/pose" in columns and "alignments2D/shift" in columns:
+        shift = columns["alignments2D/shift"].astype(np.float64).reshape(count, 2)
+        psize = columns.get("alignments2D/psize_A")
+        if psize is not None and np.isfinite(metadata.pixel_size_in_angstroms).all():
+            shift *= (psize / metadata.pixel_size_in_angstroms)[:, None]
+        pose = columns["alignments2D/pose"].astype(np.float64).reshape(count)
+        metadata = replace(metadata, poses=poses_from_cryosparc(pose, shift))
+    return metadata
+
+
+def write_cs(path: str | os.PathLike[str], columns: Mapping[str, ArrayLike]) -> None:
+    """Write columns (n, ...) as a `.cs` file, whole or not at all.
+
+    Text is stored as bytes; columns of Python objects are not written.
+
+    Raises
+    ------
+    InputError
+        When columns differ in length or hold objects.
+    """
+    arrays = {name: _storable(np.asarray(values)) for name, values in columns.items()}
+    lengths = {len(array) for array in arrays.values()}
+    if len(lengths) != 1 or any(array.dtype.hasobject for array in arrays.values()):
+        raise InputError(f"{path}: the columns differ in length or hold Python objects.")
+    dtype = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
+    table = np.empty(lengths.pop(), dtype)
+    for name, array in arrays.items():
+        table[name] = array
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        npy.write_array(file, table, allow_pickle=False)
+
+
+def _storable(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind in "UO" and all(isinstance(value, str) for value in array.flat):
+        return np.asarray(np.char.encode(array.astype(str), "utf-8", "surrogateescape"), np.bytes_)
+    return array
+
+
+def write_particles_cs(
+    path: str | os.PathLike[str],
+    stack: Stack,
+    columns: Mapping[str, ArrayLike] | None = None,
+    names_relative_to: str | os.PathLike[str] | None = None,
+) -> None:
+    """Write every particle of a stack, once and in order, as a cryoSPARC table.
+
+    The fields of a cryoSPARC input are kept; for any other input they are made from what is known.
+
+    Parameters
+    ----------
+    path : path-like
+        The table to write.
+    stack : Stack
+        Images in MRC files.
+    columns : mapping of str to array-like (n, ...), optional
+        Fields to add or replace.
+    names_relative_to : path-like, optional
+        Folder from which `blob/path` is to resolve, by default that of `path`; cryoSPARC itself
+        resolves it from the project's folder.
+    """
+    folder = Path(names_relative_to) if names_relative_to is not None else Path(path).parent
+    if stack.metadata.foreign.kind == "cryosparc":
+        table = dict(stack.metadata.foreign.particles)
+    else:
+        table = _known_columns(stack)
+    names = [os.path.relpath(file.path.resolve(), folder.resolve()) for file in stack.files]
+    encoded = np.array([os.fsencode(name) for name in names], np.bytes_)
+    table["blob/path"] = encoded[stack.file_index]
+    table["blob/idx"] = stack.slots.astype(np.uint32)
+    for name, values in (columns or {}).items():
+        table[name] = np.asarray(values)
+        if len(table[name]) != len(stack):
+            raise InputError(
+                f"{path}: field {name} has {len(table[name])} values for {len(stack)} particles."
+            )
+    write_cs(path, {"uid": table.pop("uid"), **table})
+
+
+def _known_columns(stack: Stack) -> dict[str, NDArray[Any]]:
+    """Make cryoSPARC's fields of what is known about every particle."""
+    metadata, count = stack.metadata, len(stack)
+    table: dict[str, NDArray[Any]] = {
+        "uid": _unique_ids(count),
+        "blob/path": np.empty(count, "S1"),
+        "blob/idx": np.empty(count, np.uint32),
+        "blob/shape": np.full((count, 2), stack.box_size, np.uint32),
+    }
+    for field, (name, factor) in NUMBERS.items():
+        values = getattr(metadata, field)
+        if np.isfinite(values).all():
+            table[name] = (values / factor).astype(np.float32)
+    if (metadata.optics_group >= 0).all():
+        table["ctf/exp_group_id"] = metadata.optics_group.astype(np.uint32)
+    if metadata.micrograph.astype(bool).all():
+        table["location/micrograph_path"] = _storable(metadata.micrograph)
+    if metadata.poses is not None:
+        table.update(pose_columns(metadata.poses, metadata.pixel_size_in_angstroms))
+    return table
+
+
+def pose_columns(
+    poses: NDArray[Any], pixel_size_in_angstroms: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Return the `alignments2D` fields of poses (n,); mirrors are not among what these can say."""
+    pose, shift, _ = cryosparc_from_poses(poses)
+    table: dict[str, NDArray[Any]] = {
+        "alignments2D/pose": pose.astype(np.float32),
+        "alignments2D/shift": shift.astype(np.float32),
+    }
+    if np.isfinite(pixel_size_in_angstroms).all():
+        table["alignments2D/psize_A"] = pixel_size_in_angstroms.astype(np.float32)
+    return table
+
+
+def _unique_ids(count: int) -> NDArray[np.uint64]:
+    """Return distinct 64-bit numbers, always the same (the SplitMix64 sequence)."""
+    with np.errstate(over="ignore"):
+        state = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
