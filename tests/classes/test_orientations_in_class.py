@@ -9,6 +9,7 @@ from isac2.classes.orientations_in_class import (
     pose_agreement,
     symmetry_matrices,
 )
+from isac2.classes.truth import Truth, true_poses
 from isac2.errors import InputError
 from isac2.poses import compose, make_poses
 
@@ -16,12 +17,7 @@ angles = st.floats(-180, 180)
 
 
 def _true_poses(euler, shift, mirror):  # type: ignore[no-untyped-def]
-    """The poses that bring images of one discrete view onto that view (see `Truth`)."""
-    alpha = np.where(mirror == 1, 180 - euler[:, 2], -euler[:, 2])
-    turn = np.deg2rad(alpha)
-    x = np.cos(turn) * shift[:, 0] + np.sin(turn) * shift[:, 1]
-    y = -np.sin(turn) * shift[:, 0] + np.cos(turn) * shift[:, 1]
-    return make_poses(alpha, -x, -y, mirror)
+    return true_poses(Truth(np.zeros(len(euler), int), euler=euler, shift=shift, mirror=mirror))
 
 
 def _images_of_a_view(count: int, seed: int = 3):  # type: ignore[no-untyped-def]

@@ -11,7 +11,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,10 +19,8 @@ from numpy.typing import NDArray
 from isac2.classes.evaluate import Evaluation, evaluate_classes
 from isac2.classes.truth import Truth, truth_from_arrays
 from isac2.errors import InputError
-from isac2.poses import PoseArray, compose, make_poses, poses_from_relion
-
-if TYPE_CHECKING:
-    import pandas as pd
+from isac2.poses import PoseArray, compose, make_poses
+from isac2.stacks.relion import RelionParticles, read_relion_particles
 
 __all__ = ["Classification", "evaluate_run", "read_classification", "read_truth"]
 
@@ -197,13 +194,17 @@ def _read_star(
     file: Path, count: int, images: str | os.PathLike[str] | None, radius: float | None
 ) -> Classification:
     """Read ``rlnClassNumber`` (1-based, 0 none) and the 2D pose of each particle."""
-    table = _particle_table(file)
-    if "rlnClassNumber" not in table:
+    particles = read_relion_particles(file)
+    column = particles.metadata.foreign.particles.get("rlnClassNumber")
+    if column is None:
         raise InputError(f"'{file}' has no column rlnClassNumber: give the result of a 2D run.")
-    rows = _truth_rows(table, file, count, images)
+    rows = _truth_rows(particles, file, count, images)
     classes = np.full(count, -1, dtype=np.int64)
-    classes[rows] = np.maximum(table["rlnClassNumber"].to_numpy(np.int64), 0) - 1
-    found = _poses_of_table(table)
+    try:
+        classes[rows] = np.maximum(column.astype(np.float64), 0).astype(np.int64) - 1
+    except ValueError:
+        raise InputError(f"'{file}' has an rlnClassNumber that is no number.") from None
+    found = particles.metadata.poses
     if found is None:
         return Classification(classes, None, radius)
     poses = np.zeros(count, dtype=found.dtype)
@@ -211,67 +212,34 @@ def _read_star(
     return Classification(classes, poses, radius)
 
 
-def _particle_table(file: Path) -> pd.DataFrame:
-    """Return the particles of a star file, with a column of each row's pixel size when known."""
-    import starfile
-
-    try:
-        blocks = starfile.read(file, always_dict=True)
-    except Exception as error:  # starfile raises many kinds on a text that is no star file
-        raise InputError(
-            f"'{file}' cannot be read as a star file ({type(error).__name__})."
-        ) from None
-    tables = [block for block in blocks.values() if "rlnImageName" in getattr(block, "columns", ())]
-    if not tables:
-        raise InputError(f"'{file}' has no table with rlnImageName: give a particle star file.")
-    table: pd.DataFrame = tables[0].copy()
-    optics = blocks.get("optics")
-    if optics is not None and "rlnImagePixelSize" in optics and "rlnOpticsGroup" in table:
-        sizes = dict(zip(optics["rlnOpticsGroup"], optics["rlnImagePixelSize"], strict=True))
-        table["rlnImagePixelSize"] = table["rlnOpticsGroup"].map(sizes)
-    return table
-
-
 def _truth_rows(
-    table: pd.DataFrame, file: Path, count: int, images: str | os.PathLike[str] | None
+    particles: RelionParticles, file: Path, count: int, images: str | os.PathLike[str] | None
 ) -> NDArray[np.int64]:
-    """Return which row of the truth each row of the table is."""
-    names = table["rlnImageName"].astype(str)
+    """Return which row of the truth each particle is."""
     if images is not None:
-        listed = _particle_table(Path(images))["rlnImageName"]
-        order = {_short(name): row for row, name in enumerate(listed)}
-        rows = np.array([order.get(_short(name), -1) for name in names], dtype=np.int64)
-    elif names.str.match(r"\d+@").all() and names.str.split("@").str[1].nunique() == 1:
-        rows = names.str.split("@").str[0].to_numpy().astype(np.int64) - 1
+        order = {
+            key: row for row, key in enumerate(_image_keys(read_relion_particles(Path(images))))
+        }
+        rows = np.array([order.get(key, -1) for key in _image_keys(particles)], dtype=np.int64)
+    elif len(particles.image_paths) == 1:
+        rows = particles.slots
     else:
-        rows = np.arange(len(names), dtype=np.int64)
+        rows = np.arange(len(particles.slots), dtype=np.int64)
     wrong = np.flatnonzero((rows < 0) | (rows >= count))
     if len(wrong):
         raise InputError(
-            f"image '{names.iloc[wrong[0]]}' of '{file}' is none of the {count} particles of the "
-            "truth: give the truth of the same stack, or its star file as --images."
+            f"particle {wrong[0] + 1} of '{file}' is none of the {count} of the truth: "
+            "give the truth of the same stack, or its star file as --images."
         )
     if len(np.unique(rows)) != len(rows):
         raise InputError(f"'{file}' lists an image twice: each particle must be in it once.")
     return rows
 
 
-def _short(name: Any) -> str:
-    """Return an image name with the file's last part only: programs rewrite the folders."""
-    number, _, path = str(name).partition("@")
-    return f"{int(number)}@{Path(path).name}" if path and number.isdigit() else str(name)
-
-
-def _poses_of_table(table: pd.DataFrame) -> PoseArray | None:
-    """Return the rows' 2D poses, shifts in pixels, or None when columns are missing."""
-    if "rlnAnglePsi" not in table:
-        return None
-    if "rlnOriginXAngst" in table and "rlnImagePixelSize" in table:
-        suffix, pixel_size = "Angst", table["rlnImagePixelSize"].to_numpy(float)
-    elif "rlnOriginX" in table:
-        suffix, pixel_size = "", np.ones(len(table))  # RELION 3.0 wrote pixels
-    else:
-        return None
-    x, y = (table[f"rlnOrigin{axis}{suffix}"].to_numpy(float) for axis in "XY")
-    flip = table["rlnIsFlip"].to_numpy(int) if "rlnIsFlip" in table else 0
-    return poses_from_relion(table["rlnAnglePsi"].to_numpy(float), x, y, flip, pixel_size)
+def _image_keys(particles: RelionParticles) -> list[tuple[str, int]]:
+    """Return the name of each image's file, without the folders that programs rewrite, and slot."""
+    names = [Path(path).name for path in particles.image_paths]
+    return [
+        (names[file], slot)
+        for file, slot in zip(particles.file_index.tolist(), particles.slots.tolist(), strict=True)
+    ]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
+from isac2.poses import PoseArray, make_poses
 
-__all__ = ["JUNK_NAMES", "Truth", "truth_from_arrays"]
+__all__ = ["JUNK_NAMES", "Truth", "true_poses", "truth_from_arrays"]
 
 JUNK_NAMES = ("good", "noise", "ice", "off-centre", "aggregate", "edge")
 """What the values of `Truth.junk` stand for."""
@@ -61,6 +62,31 @@ class Truth:
 
     def __len__(self) -> int:
         return len(self.junk)
+
+
+def true_poses(truth: Truth) -> PoseArray:
+    """Return the poses (n,) that bring images of discrete views onto their clean views.
+
+    Parameters
+    ----------
+    truth : Truth
+        With `euler` and `shift`; without `mirror`, no image is mirrored.
+
+    Examples
+    --------
+    >>> truth = Truth(np.zeros(1, int), euler=np.zeros((1, 3)), shift=np.array([[3.0, -2.0]]))
+    >>> true_poses(truth)[["tx", "ty"]].tolist()
+    [(-3.0, 2.0)]
+    """
+    if truth.euler is None or truth.shift is None:
+        raise InputError("this truth has no euler angles or shifts, so true poses are not known.")
+    mirror = np.zeros(len(truth), np.int64) if truth.mirror is None else truth.mirror
+    alpha = np.where(mirror == 1, 180.0, 0.0) - truth.euler[:, 2]
+    turn = np.deg2rad(alpha)
+    x, y = truth.shift.T
+    return make_poses(
+        alpha, -np.cos(turn) * x - np.sin(turn) * y, np.sin(turn) * x - np.cos(turn) * y, mirror
+    )
 
 
 _SHAPES = {"label": (), "view": (), "mirror": (), "euler": (3,), "shift": (2,), "tube": ()}
