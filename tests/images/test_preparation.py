@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from isac2.images.ctf import CtfParameters, ctf_2d, phase_flip
 from isac2.images.filters import fourier_shift
@@ -22,14 +23,14 @@ from isac2.images.resample import crop_or_pad, resample, resampling_matrix
 from isac2.images.spectra import rotational_power_spectrum
 
 
-def noise(count: int, box: int, seed: int = 9) -> np.ndarray:
+def noise(count: int, box: int, seed: int = 9) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(3.0, 2.0, (count, box, box)).astype(np.float32)
 
 
-def gaussian(box: int, x: float, y: float, sigma: float) -> np.ndarray:
+def gaussian(box: int, x: float, y: float, sigma: float) -> NDArray[np.float32]:
     offset = pixel_offsets(box)
     squared = (offset[None, :] - x) ** 2 + (offset[:, None] - y) ** 2
-    return np.exp(-squared / (2 * sigma**2)).astype(np.float32)
+    return np.asarray(np.exp(-squared / (2 * sigma**2)), np.float32)
 
 
 def some_ctf(count: int) -> CtfParameters:
@@ -60,10 +61,10 @@ def test_the_one_pass_does_what_the_steps_do(
     if flips:
         sign = np.where(ctf_2d(2 * box, 2.0, ctf) < 0.0, -1.0, 1.0)
         padded = np.fft.irfft2(np.fft.rfft2(padded) * sign, padded.shape[1:]).astype(np.float32)
-    padded = fourier_shift(padded, shifts)
+    shifted = fourier_shift(padded, shifts)
     whole = int(box * ratio + 0.5)
     matrix = resampling_matrix(2 * box, whole, ratio).astype(np.float32)
-    resampled = crop_or_pad(matrix @ padded @ matrix.T, new_box)
+    resampled = crop_or_pad(np.asarray(matrix @ shifted @ matrix.T, np.float32), new_box)
     expected, _ = normalise_particles(resampled, disc_mask(new_box, 9.0 * ratio))
     assert usable.all()
     assert prepared.dtype == np.float32
@@ -111,7 +112,7 @@ def test_without_a_box_the_whole_resampled_image_is_kept() -> None:
 
 
 def test_phases_are_flipped_as_by_hand() -> None:
-    images, ctf = noise(2, 40) - 3.0, some_ctf(2)
+    images, ctf = noise(2, 40) - np.float32(3.0), some_ctf(2)
     plan = plan_preparation(40, PreparationParameters(12.0, 9.0, None))
     prepared, _ = prepare_block(images, (0.0, 0.0), plan, ctf, 3.0)
     for own, flipped in zip(prepared, resample(phase_flip(images, ctf, 3.0), 0.75), strict=True):
@@ -169,7 +170,7 @@ def test_filaments_need_angles() -> None:
 
 
 def test_equalising_flattens_the_spectrum() -> None:
-    images = np.cumsum(noise(200, 32) - 3.0, axis=2)  # low frequencies are strong
+    images = np.cumsum(noise(200, 32) - np.float32(3.0), axis=2)  # low frequencies are strong
     amplitudes = np.sqrt(rotational_power_spectrum(images)).sum(axis=0)
     weights = equalising_weights(amplitudes, len(images))
     assert weights[0] == 1.0

@@ -17,7 +17,7 @@ from isac2.poses import identity_poses, invert, make_poses, transform_points
 def blob(box: int, centre: np.ndarray) -> np.ndarray:
     offset = pixel_offsets(box)
     squared = (offset[None, :] - centre[0]) ** 2 + (offset[:, None] - centre[1]) ** 2
-    return np.exp(-squared / 12.0).astype(np.float32)
+    return np.asarray(np.exp(-squared / 12.0), np.float32)
 
 
 def noise(count: int, box: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError, RunError
 from isac2.images.preparation import plan_preparation, prepare_block
@@ -25,27 +26,30 @@ from isac2.run.prepare import (
     prepare_working_stack,
 )
 from isac2.stacks.metadata import unknown_metadata
+from isac2.stacks.stack import Stack
 from isac2.workers import SerialWorkers
 
 COUNT, BOX = 23, 64
 
 
-class MemoryStack:
+class MemoryStack(Stack):
     """Images and metadata in memory, with the verbs of a stack that preparation uses."""
 
-    path = Path("particles.star")
-    box_size = BOX
-
-    def __init__(self, images: np.ndarray, **metadata: Any) -> None:
-        self.images = images
-        columns = {name: np.broadcast_to(v, (len(images),)) for name, v in metadata.items()}
+    def __init__(self, images: NDArray[np.float32], **metadata: float | NDArray[Any]) -> None:
+        self.path = Path("particles.star")
+        self.box_size = BOX
+        self.pixels = images
+        columns: dict[str, Any] = {
+            name: np.broadcast_to(values, (len(images),)) for name, values in metadata.items()
+        }
         self.metadata = replace(unknown_metadata(len(images)), **columns)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.pixels)
 
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        return self.images[indices]
+    def read(self, indices: ArrayLike | slice | None = None) -> NDArray[np.float32]:
+        assert isinstance(indices, np.ndarray)
+        return np.asarray(self.pixels[indices])
 
 
 @pytest.fixture
@@ -89,7 +93,7 @@ def test_the_file_is_the_same_for_any_workers_and_holds_prepared_images(
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
     plan = plan_preparation(BOX, preparation_parameters(options))
     ctf = stack.metadata.ctf_parameters(None)
-    expected, _ = prepare_block(stack.images, shifts, plan, ctf, 2.0)
+    expected, _ = prepare_block(stack.pixels, shifts, plan, ctf, 2.0)
     np.testing.assert_allclose(serial.images, expected, atol=1e-5)
     assert serial.images.shape == (COUNT, 40, 40)
     assert not serial.images.flags.writeable
@@ -102,8 +106,8 @@ def test_the_file_is_the_same_for_any_workers_and_holds_prepared_images(
 def test_unusable_images_are_listed_by_id_and_can_be_read_again(
     stack: MemoryStack, tmp_path: Path
 ) -> None:
-    stack.images[3] = 1.0
-    stack.images[17, 2, 2] = np.nan
+    stack.pixels[3] = 1.0
+    stack.pixels[17, 2, 2] = np.nan
     path = tmp_path / "working.npy"
     working = prepare_working_stack(stack, 0.0, settings(), path, SerialWorkers())
     assert working.unusable.tolist() == [3, 17]
@@ -123,17 +127,17 @@ def test_the_prealignment_gets_the_whole_resampled_image(
 
 @pytest.mark.usefixtures("small_blocks")
 def test_the_spectrum_is_measured_over_blocks_as_over_the_whole(stack: MemoryStack) -> None:
-    stack.images[5] = 0.0
-    stack.images[6, 0, 0] = np.inf
+    stack.pixels[5] = 0.0
+    stack.pixels[6, 0, 0] = np.inf
     weights = measure_spectrum_weights(stack, SerialWorkers())
-    usable = MemoryStack(np.delete(stack.images, [5, 6], axis=0))
+    usable = MemoryStack(np.delete(stack.pixels, [5, 6], axis=0))
     np.testing.assert_allclose(weights, measure_spectrum_weights(usable, SerialWorkers()))
     assert weights.shape == (BOX // 2 + 1,)
     assert weights[0] == 1.0
 
 
 def test_filaments_are_masked_at_minus_the_prior(stack: MemoryStack, tmp_path: Path) -> None:
-    filaments = MemoryStack(stack.images, psi_prior_in_degrees=30.0)
+    filaments = MemoryStack(stack.pixels, psi_prior_in_degrees=30.0)
     options = settings(filament_width=20)
     check_stack(filaments, options)
     working = prepare_working_stack(filaments, 0.0, options, tmp_path / "f.npy", SerialWorkers())
@@ -144,7 +148,7 @@ def test_filaments_are_masked_at_minus_the_prior(stack: MemoryStack, tmp_path: P
 
 def test_what_the_options_need_and_the_stack_lacks_is_named(stack: MemoryStack) -> None:
     check_stack(stack, settings(phase_flip=True))
-    bare = MemoryStack(stack.images)
+    bare = MemoryStack(stack.pixels)
     check_stack(bare, settings())
     with pytest.raises(InputError, match=r"--CTF needs.*particles\.star.*defocus_u.*pixel_size"):
         check_stack(bare, settings(phase_flip=True))
