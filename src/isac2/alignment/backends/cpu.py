@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import kernels
@@ -133,18 +132,16 @@ def ring_bank(
     scale = np.divide(1.0, deviation, out=np.zeros(lanes), where=deviation > 0)
     real = np.empty((geometry.n_coefficients, lanes), np.float32)
     imag = np.empty_like(real)
-    for ring, length in enumerate(geometry.lengths):
-        spectrum = scipy.fft.rfft(flat[geometry.starts[ring] : geometry.starts[ring + 1]], axis=0)
-        orders = np.arange(geometry.orders[ring])
-        where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
-        kernels.pack_orders(
-            spectrum,
-            where,
-            (scale / length).astype(np.float32),
-            (mean * length).astype(np.float32),
-            real,
-            imag,
-        )
+    to_unit, offset = scale.astype(np.float32), (mean * scale).astype(np.float32)
+    for ring in range(len(geometry.lengths)):
+        some = flat[geometry.starts[ring] : geometry.starts[ring + 1]]
+        half = len(some) // 2
+        for parity, matrix in enumerate(geometry.transforms[ring]):
+            folded = some[:half] + some[half:] if parity == 0 else some[:half] - some[half:]
+            orders = np.arange(parity, geometry.orders[ring], 2)
+            where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
+            kernels.pack_orders(matrix @ folded, where, to_unit, real, imag)
+        real[ring] -= offset
     shape = (geometry.n_coefficients, n_shifts, rows.size)
     return RingBank(real.reshape(shape), imag.reshape(shape))
 

@@ -49,39 +49,41 @@ def crop_windows(images: Any, rows: Any, centres: Any, window: Any, out: Any) ->
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _weigh_taps(r0: Any, r1: Any, r2: Any, r3: Any, w: Any, out: Any) -> None:
-    """Add up 4 x 4 pixels (four rows of four lanes-last pixels) with the weights w (16,)."""
-    w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-    w8, w9, wa, wb, wc, wd, we, wf = w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]
-    for lane in range(out.size):
-        out[lane] = (
-            (w0 * r0[0, lane] + w1 * r0[1, lane] + w2 * r0[2, lane] + w3 * r0[3, lane])
-            + (w4 * r1[0, lane] + w5 * r1[1, lane] + w6 * r1[2, lane] + w7 * r1[3, lane])
-            + (w8 * r2[0, lane] + w9 * r2[1, lane] + wa * r2[2, lane] + wb * r2[3, lane])
-            + (wc * r3[0, lane] + wd * r3[1, lane] + we * r3[2, lane] + wf * r3[3, lane])
-        )
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
 def sample_windows(
     pixels: Any, window: Any, offsets: Any, weights: Any, sets: Any, out: Any
 ) -> None:
-    """Sample all rings of all translations.
+    """Sample all rings of all translations: each sample adds up 4 x 4 pixels.
 
     pixels float32 (window * window, b), offsets int64 (s, p), weights float32 (f, p, 16),
-    sets int64 (s,), out float32 (p, s, b).
+    sets int64 (s,), out float32 (p, s, b). Written out, because only so are the lanes vectorised.
     """
     for sample in range(offsets.shape[1]):
         for shift in range(offsets.shape[0]):
-            first = offsets[shift, sample]
-            _weigh_taps(
-                pixels[first : first + 4],
-                pixels[first + window : first + window + 4],
-                pixels[first + 2 * window : first + 2 * window + 4],
-                pixels[first + 3 * window : first + 3 * window + 4],
-                weights[sets[shift], sample],
-                out[sample, shift],
-            )
+            i0 = offsets[shift, sample]
+            i1, i2, i3 = i0 + window, i0 + 2 * window, i0 + 3 * window
+            w = weights[sets[shift], sample]
+            w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
+            w8, w9, wa, wb, wc, wd, we, wf = w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]
+            values = out[sample, shift]
+            for lane in range(values.size):
+                values[lane] = (
+                    w0 * pixels[i0, lane]
+                    + w1 * pixels[i0 + 1, lane]
+                    + w2 * pixels[i0 + 2, lane]
+                    + w3 * pixels[i0 + 3, lane]
+                    + w4 * pixels[i1, lane]
+                    + w5 * pixels[i1 + 1, lane]
+                    + w6 * pixels[i1 + 2, lane]
+                    + w7 * pixels[i1 + 3, lane]
+                    + w8 * pixels[i2, lane]
+                    + w9 * pixels[i2 + 1, lane]
+                    + wa * pixels[i2 + 2, lane]
+                    + wb * pixels[i2 + 3, lane]
+                    + wc * pixels[i3, lane]
+                    + wd * pixels[i3 + 1, lane]
+                    + we * pixels[i3 + 2, lane]
+                    + wf * pixels[i3 + 3, lane]
+                )
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
@@ -106,22 +108,19 @@ def moments(samples: Any, starts: Any, ring_weights: Any, mean: Any, deviation: 
 
 
 @numba.njit(nogil=True, cache=True)
-def pack_orders(spectrum: Any, rows: Any, scale: Any, mean: Any, real: Any, imag: Any) -> None:
-    """Put one ring's transform into the packed coefficients, normalised.
+def pack_orders(spectrum: Any, rows: Any, scale: Any, real: Any, imag: Any) -> None:
+    """Put transforms of one ring into the packed coefficients, scaled.
 
-    spectrum complex64 (>= m, l), rows int64 (m,) where each order goes, scale float32 (l,), mean
-    float32 (l,) is taken off order 0 before scaling; real, imag float32 (c, l).
+    spectrum float32 (2 m, l): real parts, then imaginary parts; rows int64 (m,) where each order
+    goes; scale float32 (l,); real, imag float32 (c, l).
     """
-    for order in range(rows.size):
-        row = rows[order]
-        values = spectrum[order]
-        re, im = real[row], imag[row]
+    count = rows.size
+    for number in range(count):
+        re, im = real[rows[number]], imag[rows[number]]
         for lane in range(scale.size):
-            re[lane] = values[lane].real * scale[lane]
-            im[lane] = values[lane].imag * scale[lane]
-        if order == 0:
-            for lane in range(scale.size):
-                re[lane] -= mean[lane] * scale[lane]
+            re[lane] = spectrum[number, lane] * scale[lane]
+        for lane in range(scale.size):
+            im[lane] = spectrum[count + number, lane] * scale[lane]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)

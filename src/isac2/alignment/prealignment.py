@@ -1,0 +1,203 @@
+"""Pre-alignment: all images, reference-free, to one common average, to find where particles lie.
+
+The common average of all views is a blob without detail, low-passed as far as its halves agree; so
+the images may be handed in at half the working resolution, at a fraction of the cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import cpu
+from isac2.alignment.centring import centre_average
+from isac2.alignment.search import angle_grid, reference_coefficients
+from isac2.alignment.space import SearchSpace, centres_from_poses, poses_from_search
+from isac2.images.filters import fourier_shift, tanh_low_pass
+from isac2.images.resample import resample
+from isac2.images.spectra import fit_low_pass, fourier_ring_correlation
+from isac2.images.transform import average_in_poses
+from isac2.poses import PoseArray, compose, identity_poses, make_poses
+from isac2.workers import Workers
+
+__all__ = ["PreAlignment", "pre_align", "search_stages"]
+
+_ROUNDS_A_STAGE = 14
+_SHAKE_EVERY = 4
+_CALM_ROUNDS = 10
+_IMAGES_A_BLOCK = 64
+_LOWEST_CUTOFF, _HIGHEST_CUTOFF = 0.12, 0.4
+_NYQUIST = 0.5
+_ROLL_OFF = 1.25
+_MEAN_SHIFT = -1  # centring methods
+_NO_CENTRING = 0
+
+
+@dataclass(frozen=True)
+class PreAlignment:
+    """Where the particle is in each image.
+
+    Attributes
+    ----------
+    centres : float64 (n, 2)
+        x and y of the particle from the centre of the box, px.
+    averages : float32 (rounds, n, n)
+        The common average after each round; the last one is the final one.
+    """
+
+    centres: NDArray[np.float64]
+    averages: NDArray[np.float32]
+
+
+def search_stages(box: int, radius: int) -> list[tuple[int, int]]:
+    """Range and step (px) of the translations, widest first.
+
+    Examples
+    --------
+    >>> search_stages(82, 29)
+    [(8, 2), (4, 1)]
+    >>> search_stages(66, 29)
+    [(3, 1)]
+    """
+    margin = (box - 2 * (radius + 1)) // 2
+    stages = []
+    while margin // 4 > 0:
+        stages.append((4 * (margin // 4), margin // 4))
+        margin //= 2
+    return stages or [(max(0, margin), 1)]
+
+
+def pre_align(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    radius: int,
+    center_method: int,
+    workers: Workers,
+    pixel: float = 1.0,
+    notify: Callable[[int, int], None] | None = None,
+) -> PreAlignment:
+    """Align images reference-free to one common average.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+        Particles in a box that leaves room to look around.
+    rows : int64 (m,)
+        Images to align; the others keep their centre.
+    radius : int
+        Particle radius in these images, px.
+    center_method : int
+        How the average is kept in the middle: -1 by the mean shift of the images, 0 not at all,
+        1 to 7 by its own looks (`isac2.alignment.centring.centre_average`).
+    workers : Workers
+    pixel : float
+        Working pixels that one pixel of these images spans; the ranges and steps of the search, the
+        limits of the low-pass filter and the centring are those of working pixels.
+    notify : callable, optional
+        Told (rounds done, rounds in all).
+
+    Returns
+    -------
+    PreAlignment
+        In pixels of these images.
+    """
+    poses = identity_poses(len(rows))
+    averages = []
+    stages = search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
+    total = _ROUNDS_A_STAGE * len(stages)
+    for reach, step in stages:
+        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel)
+        for _ in range(_ROUNDS_A_STAGE):
+            reference, frequency = _filtered_average(images, rows, poses, pixel, workers)
+            reference, poses = _centre(reference, poses, (radius, center_method, pixel))
+            averages.append(reference)
+            shaken = len(averages) % _SHAKE_EVERY == 0 and len(averages) <= total - _CALM_ROUNDS
+            poses = _align_to_average(
+                images, rows, poses, reference, (space, frequency, shaken), workers
+            )
+            if notify is not None:
+                notify(len(averages), total)
+    reference, _ = _filtered_average(images, rows, poses, pixel, workers)
+    reference, poses = _centre(reference, poses, (radius, center_method, pixel))
+    centres = np.zeros((len(images), 2))
+    centres[rows] = centres_from_poses(poses)
+    return PreAlignment(centres, np.stack([*averages, reference]))
+
+
+def _filtered_average(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    pixel: float,
+    workers: Workers,
+) -> tuple[NDArray[np.float32], float]:
+    """Average in poses, low-passed as its halves agree, and the cut-off (1/px)."""
+
+    def halves(first: int) -> NDArray[np.float64]:
+        some = slice(first, first + 256)
+        parity = np.arange(first, first + len(rows[some])) % 2
+        averages = average_in_poses(images[rows[some]], poses[some], parity, 2)
+        counts = np.bincount(parity, minlength=2)
+        return averages.astype(np.float64) * counts[:, None, None]
+
+    sums = np.zeros((2, *images.shape[1:]))
+    for part in workers.map(halves, range(0, len(rows), 256)):
+        sums += part
+    half = (len(rows) + 1) // 2
+    odd, even = sums[0] / half, sums[1] / max(1, len(rows) - half)
+    curve = fourier_ring_correlation(odd.astype(np.float32), even.astype(np.float32))
+    limits = _LOWEST_CUTOFF * pixel, min(_NYQUIST, _HIGHEST_CUTOFF * pixel)
+    cutoff, falloff = fit_low_pass(curve, limits)
+    average = (sums.sum(axis=0) / len(rows)).astype(np.float32)
+    return tanh_low_pass(average, cutoff, falloff), cutoff
+
+
+def _centre(
+    average: NDArray[np.float32], poses: PoseArray, how: tuple[int, int, float]
+) -> tuple[NDArray[np.float32], PoseArray]:
+    """Move the average to the middle of the box, and the images' poses with it."""
+    radius, method, pixel = how
+    if method == _NO_CENTRING:
+        return average, poses
+    if method == _MEAN_SHIFT:
+        x = np.where(poses["mirror"] == 1, -poses["tx"], poses["tx"])
+        move = -np.array([x.mean(), poses["ty"].mean()])
+    else:
+        full = resample(average[None], pixel)[0]
+        move = np.asarray(centre_average(full, method, round(radius * pixel))) / pixel
+    shifted = fourier_shift(average[None], move[None])[0]
+    return shifted, compose(poses, make_poses(0.0, move[0], move[1], np.zeros(len(poses), np.int8)))
+
+
+def _align_to_average(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    average: NDArray[np.float32],
+    how: tuple[SearchSpace, float, bool],
+    workers: Workers,
+) -> PoseArray:
+    """Best pose of every image against the average, around its present centre."""
+    space, frequency, shaken = how
+    geometry = space.geometry(min(_NYQUIST, frequency * _ROLL_OFF))
+    shifts = space.shifts()
+    table = geometry.sampling_table(shifts)
+    angles = angle_grid(geometry.n_orders)
+    if shaken:
+        angles = cpu.AngleGrid(np.pi / 2, geometry.n_orders)
+    reference = reference_coefficients(average[None], geometry)
+    whole = space.whole_centres(centres_from_poses(poses), images.shape[-1])
+
+    def align_block(first: int) -> tuple[NDArray[np.int64], cpu.Peaks]:
+        some = slice(first, first + _IMAGES_A_BLOCK)
+        bank = cpu.ring_bank(images, rows[some], whole[some], geometry, table)
+        return whole[some], cpu.find_peaks(bank, reference, geometry, angles, refine=not shaken)
+
+    found = workers.map(align_block, range(0, len(rows), _IMAGES_A_BLOCK))
+    centres = np.concatenate([centre + shifts[peaks.shift[0]] for centre, peaks in found])
+    angle = np.concatenate([peaks.angle[0] for _, peaks in found])
+    mirror = np.concatenate([peaks.mirror[0] for _, peaks in found])
+    return poses_from_search(centres, angle, mirror)
