@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5s, h5t
+from h5py import h5a, h5d, h5g, h5l, h5p, h5s, h5t
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
@@ -329,7 +329,9 @@ def write_eman_hdf(
         atomic_path(path) as temporary,
         h5py.File(temporary, "w", libver=("v108", "v108")) as file,
     ):
-        group = file.create_group("/MDF/images").id
+        timeless = _timeless(h5p.GROUP_CREATE)
+        h5g.create(file.id, b"MDF", gcpl=timeless)
+        group = h5g.create(file.id, b"/MDF/images", gcpl=timeless)
         count = 0
         given: Iterator[Mapping[str, HeaderValue]] = (
             iter(headers) if headers is not None else repeat({})
@@ -347,6 +349,13 @@ def write_eman_hdf(
         if not count:
             raise InputError(f"{path}: there is no image to write.")
         _write_attribute(group, b"imageid_max", np.int32(count - 1))
+
+
+def _timeless(kind: Any) -> Any:
+    """Return creation properties that keep no times: the same images make the same bytes."""
+    properties = h5p.create(kind)
+    properties.set_obj_track_times(False)
+    return properties
 
 
 def _made_header(image: NDArray[Any], pixel_size: float) -> dict[str, HeaderValue]:
@@ -377,8 +386,10 @@ def _write_image(
     group: Any, number: int, image: NDArray[Any], header: Mapping[str, HeaderValue]
 ) -> None:
     """Write one group: the pixels, contiguous float32, and the header as attributes."""
-    owner = h5g.create(group, str(number).encode())
-    dataset = h5d.create(owner, b"image", h5t.IEEE_F32LE, h5s.create_simple(image.shape))
+    owner = h5g.create(group, str(number).encode(), gcpl=_timeless(h5p.GROUP_CREATE))
+    space = h5s.create_simple(image.shape)
+    timeless = _timeless(h5p.DATASET_CREATE)
+    dataset = h5d.create(owner, b"image", h5t.IEEE_F32LE, space, dcpl=timeless)
     dataset.write(h5s.ALL, h5s.ALL, image)
     for key in sorted(header):
         if header[key] is not None:
