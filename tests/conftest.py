@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes is the machine's affair: the first may have to compile a kernel.
+settings.register_profile("isac2", deadline=None)
+settings.load_profile("isac2")
 
 
 @pytest.fixture(scope="session")
