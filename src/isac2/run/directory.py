@@ -222,13 +222,37 @@ class RunDirectory:
 
     @property
     def working_images(self) -> Path:
-        """The prepared images, float32 (count, n, n), rows as in the input; an MRC stack."""
-        return self.path / "working_images.mrcs"
+        """The prepared images, float32 (count, n, n), rows as in the input; NumPy's format."""
+        return self.path / "working_images.npy"
+
+    @property
+    def spectrum_weights(self) -> Path:
+        """Factors by which ``--VPP`` equalises the power spectra, one a ring."""
+        return self.path / "rpw.txt"
 
     @property
     def state(self) -> Path:
         """Folder of what a run needs to go on after it was stopped."""
         return self.path / "state"
+
+    @property
+    def prealignment_state(self) -> Path:
+        """What the pre-alignment found."""
+        return self.state / "prealignment.npz"
+
+    @property
+    def prealignment_images(self) -> Path:
+        """Images for the pre-alignment; removed after it."""
+        return self.state / "prealignment_images.npy"
+
+    @property
+    def clustering_state(self) -> Path:
+        """Where the clustering is."""
+        return self.state / "clustering.npz"
+
+    def state_after_main(self, main_iteration: int) -> Path:
+        """Where the clustering was at the end of a main iteration."""
+        return self.state / f"main{main_iteration:03d}.npz"
 
     def is_new(self) -> bool:
         """Whether no run has begun here."""

@@ -47,7 +47,8 @@ class PlainDisplay:
             position.sac_round,
         )
         now = self._clock()
-        if place == self._place and now - self._last < _SECONDS_BETWEEN_LINES:
+        news = place != self._place or now - self._last >= _SECONDS_BETWEEN_LINES
+        if not news or not position.phase:
             return
         self._place, self._last = place, now
         self.say(_line(position))

@@ -1,0 +1,389 @@
+"""A whole run, top down: from a particle stack on disk to a directory of class averages.
+
+Each step leaves what it found on the disk, whole, before the next begins; a run that was stopped
+goes on after the last step that is there.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.prealignment import pre_align
+from isac2.classes.order import order_averages
+from isac2.clustering.generations import isac, start_state
+from isac2.clustering.sac import search_space
+from isac2.clustering.state import IsacState, StableGroup
+from isac2.errors import InputError
+from isac2.files import write_text_atomic
+from isac2.run.beginning import begin_run
+from isac2.run.checkpoint import load_arrays, load_state, save_arrays, save_state
+from isac2.run.directory import RunDirectory, open_run_directory
+from isac2.run.displays import open_display
+from isac2.run.final_files import (
+    project_folder,
+    write_class_files,
+    write_ordered_averages,
+    write_particle_files,
+    write_shrink_ratio,
+)
+from isac2.run.generation_files import (
+    MeasuredGroup,
+    write_generation,
+    write_main_iteration,
+    write_prealignment,
+    write_start_of_main,
+)
+from isac2.run.job import Job, open_job
+from isac2.run.options import Settings
+from isac2.run.prepare import (
+    WorkingStack,
+    check_stack,
+    measure_spectrum_weights,
+    open_working_stack,
+    prepare_for_prealignment,
+    prepare_working_stack,
+)
+from isac2.run.progress import Display, duration_text
+from isac2.run.record import GenerationRecord, RunRecord, time_now, write_record
+from isac2.run.run_classes import RunFacts, measure_classes, membership
+from isac2.run.text_tables import write_table
+from isac2.stacks import open_stack
+
+__all__ = ["run_isac"]
+
+_NAMED_IMAGES = 20  # unusable images that a message lists
+
+
+def run_isac(
+    stack_path: str | os.PathLike[str],
+    output_directory: str | os.PathLike[str],
+    settings: Settings,
+    display: Display | None = None,
+) -> RunDirectory:
+    """Sort a particle stack into validated class averages.
+
+    Parameters
+    ----------
+    stack_path : path-like
+        Anything `isac2.stacks.open_stack` opens.
+    output_directory : path-like
+        A new folder, or the folder of an unfinished run of the same stack and settings, which then
+        goes on to the result it would have had. A finished run is left as it is.
+    settings : Settings
+    display : Display, optional
+        Where progress is shown; by default stderr, live when it is a terminal.
+
+    Returns
+    -------
+    RunDirectory
+        Where everything is.
+
+    Raises
+    ------
+    InputError
+        Before anything is written: the stack, the settings or the folder cannot be used as they
+        are.
+    RunError
+        The run cannot be finished, for example because the disk is full.
+    """
+    directory = open_run_directory(output_directory)
+    stack = open_stack(stack_path)
+    check_stack(stack, settings)
+    _check_enough_images(len(stack), settings)
+    record = begin_run(directory, stack, settings)
+    if directory.finished.exists():
+        _say_finished(directory, record, display)
+        return directory
+    with open_job(stack, settings, directory, record, display) as job:
+        weights = equalise(job)
+        shifts = pre_align_particles(job, weights)
+        facts = _facts(job, shifts)
+        working = prepare(job, shifts, weights)
+        state = cluster(job, working, facts)
+        write_results(job, working, state, facts)
+        order(job, working, state, facts)
+        report(job)
+    return directory
+
+
+def equalise(job: Job) -> NDArray[np.float64] | None:
+    """Measure how the power spectra are to be equalised, for phase plate data (``--VPP``)."""
+    if not job.settings.phase_plate:
+        return None
+    saved = job.directory.state / "spectrum.npz"
+    if not saved.exists():
+        with job.phase("power spectra"):
+            weights = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
+            write_table(job.directory.spectrum_weights, [weights])
+            save_arrays(saved, {"weights": weights})
+    return load_arrays(saved)[0]["weights"]
+
+
+def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """Find what moves each particle to the centre of its image, float64 (N, 2), input px."""
+    saved = job.directory.prealignment_state
+    if not saved.exists():
+        with job.phase("pre-alignment"):
+            shifts, averages = _pre_align(job, weights)
+            write_prealignment(job.directory, _facts(job, shifts), averages)
+            save_arrays(saved, {"shifts": shifts})
+            _remove_working_stack(job.directory.prealignment_images)
+    return load_arrays(saved)[0]["shifts"]
+
+
+def prepare(
+    job: Job, shifts: NDArray[np.float64], weights: NDArray[np.float64] | None
+) -> WorkingStack:
+    """Make the working images: centred, phase-flipped, resampled, normalised."""
+    path = job.directory.working_images
+    if not path.exists():
+        with job.phase("preparation"):
+            prepare_working_stack(
+                job.stack, shifts, job.settings, path, job.workers, job.tell_images, weights
+            )
+    working = open_working_stack(path)
+    _say_unusable(job, working.unusable)
+    return working
+
+
+def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
+    """Find the classes: the method itself, one saved step after the other."""
+    parameters = job.settings.clustering_parameters()
+    usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
+    _check_enough_images(len(usable), job.settings)
+    saved = job.directory.clustering_state
+    state = load_state(saved) if saved.exists() else start_state(usable)
+    _begin_generation(job, state)
+    with job.phase("clustering"):
+        steps = isac(
+            working.images,
+            parameters,
+            job.record.seed,
+            job.workers,
+            state,
+            job.tell_words,
+        )
+        _announce_round(job, state)
+        started = round_started = job.progress.seconds
+        for after in steps:
+            if after.generation_done:
+                seconds = job.progress.seconds - started
+                _keep_generation(job, working, after, facts)
+                _record_generation(job, after, state.agreement, seconds)
+                started = job.progress.seconds
+            else:
+                _note_round(job, after, job.progress.seconds - round_started)
+            state, round_started = after, job.progress.seconds
+            _begin_generation(job, state)
+            save_state(saved, state)
+            _announce_round(job, state)
+        job.progress.end_rounds(_accounted(state.accounted))
+    return state
+
+
+def write_results(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
+    """Write the classes, and which particle is in which, for people and for other programs."""
+    with job.phase("results"):
+        classes = _measured(job, working, state.accounted)
+        split = job.settings.split_mirrors
+        write_class_files(job.directory, classes, facts, split, project_folder(job.stack))
+        groups, qualities = [c.group for c in classes], [c.quality for c in classes]
+        members = membership(facts.count, groups, qualities)
+        write_particle_files(job.directory, job.stack, members, facts, split)
+        write_shrink_ratio(job.directory, facts)
+        job.record.classes = len(classes)
+        job.record.accounted = len(members.accounted)
+
+
+def order(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
+    """Write the averages once more, in an order in which neighbours look alike."""
+    if job.settings.skip_ordering:
+        return
+    with job.phase("ordering"):
+        classes = _measured(job, working, state.accounted)
+        box = working.images.shape[-1]
+        averages = np.array([c.group.average for c in classes], np.float32).reshape(-1, box, box)
+        space = search_space(job.settings.clustering_parameters())
+        chain = order_averages(averages, space, job.workers)
+        write_ordered_averages(job.directory, classes, chain, facts)
+
+
+def report(job: Job) -> None:
+    """Write the page to look at, and mark the run as finished."""
+    from isac2.report import write_report
+
+    record, progress = job.record, job.progress
+    record.finished = time_now()
+    with job.phase("report"):
+        write_record(job.directory.run_json, record)
+        write_report(job.directory.path)
+    write_record(job.directory.run_json, record)
+    write_text_atomic(job.directory.finished, "\n")
+    progress.note(
+        f"finished in {duration_text(progress.seconds)}: {record.accounted} of "
+        f"{record.input.images} particles in {record.classes} classes"
+    )
+
+
+def _pre_align(
+    job: Job, weights: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Shifts (N, 2), input px, and the common average after each round."""
+    settings = job.settings
+    count = len(job.stack)
+    if settings.skip_prealignment:
+        return np.zeros((count, 2)), np.empty((0, 1, 1), np.float32)
+    whole = prepare_for_prealignment(
+        job.stack,
+        settings,
+        job.directory.prealignment_images,
+        job.workers,
+        job.tell_images,
+        weights,
+    )
+    usable = np.setdiff1d(np.arange(count), whole.unusable)
+    _check_enough_images(len(usable), settings)
+    found = pre_align(
+        whole.images,
+        usable,
+        settings.target_radius,
+        settings.centring_method,
+        job.workers,
+        notify=job.tell_rounds,
+    )
+    # what is found at an offset is brought to the centre by the opposite shift
+    return -found.centres / settings.shrink_ratio, found.averages
+
+
+def _remove_working_stack(path: Path) -> None:
+    """Remove working images that are needed no more, with the list beside them."""
+    path.unlink(missing_ok=True)
+    path.with_name(f"{path.stem}.unusable.txt").unlink(missing_ok=True)
+
+
+def _facts(job: Job, shifts: NDArray[np.float64]) -> RunFacts:
+    known = job.stack.metadata.pixel_size_in_angstroms
+    return RunFacts(
+        count=len(job.stack),
+        shrink_ratio=job.settings.shrink_ratio,
+        radius=job.settings.radius,
+        target_radius=job.settings.target_radius,
+        pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
+        shifts=shifts,
+    )
+
+
+def _measured(
+    job: Job, working: WorkingStack, groups: tuple[StableGroup, ...]
+) -> list[MeasuredGroup]:
+    """Groups with their quality."""
+    found = measure_classes(working.images, groups, job.settings.target_radius, job.workers)
+    return [MeasuredGroup(group, quality) for group, quality in zip(groups, found, strict=True)]
+
+
+def _begin_generation(job: Job, state: IsacState) -> None:
+    """Leave on disk what the main iteration of a state started from."""
+    start = job.directory.main(state.main_iteration).generation(0)
+    if not start.to_process_next.exists():
+        write_start_of_main(job.directory, state)
+
+
+def _keep_generation(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
+    """Write a generation that has ended, and its main iteration when that has too."""
+    write_generation(job.directory, state, _measured(job, working, state.candidates), facts)
+    if state.main_done:
+        classes = _measured(job, working, state.accounted)
+        write_main_iteration(job.directory, state, classes, facts)
+        save_state(job.directory.state_after_main(state.main_iteration), state)
+
+
+def _record_generation(
+    job: Job, state: IsacState, agreement: tuple[float, ...], seconds: float
+) -> None:
+    """Put a generation that has ended on record."""
+    place = (state.main_iteration, state.generation)
+    found = [g for g in state.accounted if (g.main_iteration, g.generation) == place]
+    images = len(state.pool) + _accounted(found)
+    # a start that was stopped may have left a row of its own
+    before = [r for r in job.record.generations if (r.main_iteration, r.generation) < place]
+    row = GenerationRecord(
+        main_iteration=state.main_iteration,
+        generation=state.generation,
+        images=images,
+        groups=len(state.candidates),
+        classes=len(found),
+        accounted=_accounted(found),
+        rounds=state.sac_round,
+        agreement=agreement[-1] if agreement else 0.0,
+        seconds=round(seconds, 3),
+    )
+    job.record.generations[:] = [*before, row]
+    write_record(job.directory.run_json, job.record)
+    job.progress.note(
+        f"main {place[0]}, generation {place[1]}: {len(found)} new classes of "
+        f"{_accounted(found)} of {images} particles, {_accounted(state.accounted)} in all"
+    )
+
+
+def _note_round(job: Job, state: IsacState, seconds: float) -> None:
+    stable = _accounted(state.groups)
+    job.progress.note(
+        f"main {state.main_iteration}, generation {state.generation}, round {state.sac_round}: "
+        f"{stable} of {len(state.pool)} particles stable in {len(state.groups)} groups, "
+        f"agreement {100 * state.agreement[-1]:.0f} %, {duration_text(seconds)}"
+    )
+
+
+def _announce_round(job: Job, state: IsacState) -> None:
+    """Tell the display which round comes after a state."""
+    place = (state.main_iteration, state.generation, state.sac_round + 1)
+    if state.main_done:
+        place = (state.main_iteration + 1, 1, 1)
+    elif state.generation_done:
+        place = (state.main_iteration, state.generation + 1, 1)
+    most = job.settings.maximum_rounds
+    if not state.finished and place[2] <= most:
+        job.progress.begin_round(place, _accounted(state.accounted), most)
+
+
+def _accounted(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:
+    return sum(len(group.members) for group in groups)
+
+
+def _check_enough_images(count: int, settings: Settings) -> None:
+    if count < settings.images_per_group:
+        raise InputError(
+            f"The stack has {count} usable images, fewer than one group of "
+            f"--img_per_grp={settings.images_per_group}: lower it, or give more images."
+        )
+
+
+def _say_unusable(job: Job, unusable: NDArray[np.int64]) -> None:
+    """Name the images that nothing can be done with."""
+    if not len(unusable) or job.record.unusable_images:
+        return
+    names = ", ".join(str(number) for number in unusable[:_NAMED_IMAGES])
+    more = f" and {len(unusable) - _NAMED_IMAGES} more" if len(unusable) > _NAMED_IMAGES else ""
+    message = (
+        f"{len(unusable)} images are constant or hold values that are no numbers, and stay "
+        f"unaccounted; ids, counted from 0: {names}{more}"
+    )
+    job.record.unusable_images[:] = [int(number) for number in unusable]
+    job.record.warnings.append(message)
+    job.progress.note(f"Warning: {message}")
+
+
+def _say_finished(directory: RunDirectory, record: RunRecord, display: Display | None) -> None:
+    message = (
+        f"The run in {directory.path} is finished: {record.accounted} of {record.input.images} "
+        f"particles in {record.classes} classes."
+    )
+    if display is not None:
+        display.say(message)
+        return
+    with open_display() as shown:
+        shown.say(message)
