@@ -68,6 +68,7 @@ def test_spread_takes_a_direction_and_its_opposite_as_one() -> None:
     euler = np.array([[0, 10, 0], [180, 170, 77], [0, 10, 5], [0, 30, 0.0]])
     evaluation = evaluate_classes(np.zeros(4, int), Truth(junk=np.zeros(4, int), euler=euler))
     assert evaluation.angular_spread_median == pytest.approx(0, abs=1e-5)
+    assert evaluation.angular_spread_mean == pytest.approx(20 / 4)
     other = evaluate_classes(np.zeros(2, int), Truth(junk=np.zeros(2, int), euler=euler[[0, 3]]))
     assert other.angular_spread_median == pytest.approx(10)
 

@@ -99,9 +99,9 @@ class Evaluation:
         Share of the junk that is in some class.
     junk_accounted_by_kind : dict of str to float
         The same for each kind that occurs.
-    angular_spread_median : float or None
-        Median over good accounted particles of the angle between a particle's viewing direction
-        (or its opposite: the mirrored view) and the axis of its class, degrees.
+    angular_spread_median, angular_spread_mean : float or None
+        Over good accounted particles, of the angle between a particle's viewing direction (or its
+        opposite: the mirrored view) and the axis of its class, degrees.
     pose : PoseScore or None
         Over all classes together.
     per_class : tuple of ClassScore
@@ -120,6 +120,7 @@ class Evaluation:
     junk_accounted: float | None
     junk_accounted_by_kind: dict[str, float]
     angular_spread_median: float | None
+    angular_spread_mean: float | None
     pose: PoseScore | None
     per_class: tuple[ClassScore, ...]
 
@@ -203,7 +204,8 @@ def evaluate_classes(
         for number in np.unique(classes[accounted])
     ]
     per_class = tuple(item.score for item in scored)
-    spreads = [item.angles for item in scored if item.angles is not None]
+    angles = [item.angles for item in scored if item.angles is not None]
+    spread = np.concatenate(angles) if angles else None
     found = {(score.majority_label, score.majority_view) for score in per_class if score.good}
     views = None if known.view_codes is None else np.unique(known.view_codes[good])
     return Evaluation(
@@ -219,7 +221,8 @@ def evaluate_classes(
         good_accounted=_share(accounted[good]),
         junk_accounted=_share(accounted[~good]),
         junk_accounted_by_kind=_junk_by_kind(truth, accounted),
-        angular_spread_median=float(np.median(np.concatenate(spreads))) if spreads else None,
+        angular_spread_median=None if spread is None else float(np.median(spread)),
+        angular_spread_mean=None if spread is None else float(spread.mean()),
         pose=_pose_score([item.agreement for item in scored if item.agreement], radius),
         per_class=per_class,
     )

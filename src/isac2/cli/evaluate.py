@@ -107,6 +107,7 @@ def _rows(evaluation: Evaluation) -> list[tuple[str, str | None]]:
             for kind, share in evaluation.junk_accounted_by_kind.items()
         ),
         ("angular spread, median (deg)", _number(evaluation.angular_spread_median, 1)),
+        ("angular spread, mean (deg)", _number(evaluation.angular_spread_mean, 1)),
     ]
     if pose is not None:
         rows += [
