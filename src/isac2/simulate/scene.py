@@ -6,7 +6,7 @@ do not depend on how the rendering is cut into chunks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,18 @@ class Scene:
     track_in_angstroms: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Orientations:
+    """How the molecules lie; fields as those of `Scene` and its truth."""
+
+    euler: NDArray[np.float64]
+    view: NDArray[np.int64]
+    mirror: NDArray[np.int64]
+    tube: NDArray[np.int64]
+    track_in_angstroms: NDArray[np.float64]
+    view_directions: NDArray[np.float64]
+
+
 def junk_number(kind: str) -> int:
     """Return a kind's number in the truth: ``noise`` is 1."""
     return JUNK_KINDS.index(kind) + 1
@@ -107,16 +119,44 @@ def draw_scene(recipe: Recipe, radius_in_pixels: float) -> Scene:
     junk = _draw_junk(rng, recipe)
     micrograph = np.arange(count) // recipe.particles_per_micrograph
     label = rng.integers(0, len(recipe.molecules), count)
-    view = np.full(count, -1, np.int64)
-    mirror, tube = np.zeros(count, np.int64), np.full(count, -1, np.int64)
-    track, directions = np.zeros(count), np.empty((0, 2))
+    drawn = _draw_orientations(rng, recipe, label)
+    shift = _draw_shifts(rng, recipe, junk)
+    shows_molecule = np.isin(junk, [GOOD, junk_number("off-centre"), junk_number("aggregate")])
+    truth = Truth(
+        junk=junk,
+        label=np.where(shows_molecule, label, -1),
+        view=np.where(shows_molecule, drawn.view, -1),
+        mirror=drawn.mirror,
+        euler=drawn.euler,
+        shift=shift,
+        tube=drawn.tube,
+        label_names=recipe.molecules,
+        junk_names=JUNK_NAMES,
+    )
+    return Scene(
+        truth=truth,
+        view_directions=drawn.view_directions,
+        ctf=_draw_ctf(rng, recipe, micrograph),
+        instances=_instances(rng, truth, len(recipe.molecules), radius_in_pixels),
+        micrograph=micrograph,
+        coordinates=rng.integers(recipe.box, _MICROGRAPH_SIDE - recipe.box, (count, 2)),
+        track_in_angstroms=drawn.track_in_angstroms,
+    )
+
+
+def _draw_orientations(
+    rng: np.random.Generator, recipe: Recipe, label: NDArray[np.int64]
+) -> _Orientations:
+    """Draw how each image's molecule lies."""
+    count = recipe.particles
     if recipe.orientations == "views":
         directions = np.concatenate(
             [spread_directions(recipe.views, rng.uniform(0, 360)) for _ in recipe.molecules]
         )
         view = label * recipe.views + rng.permutation(count) % recipe.views
         euler, mirror = draw_views(rng, directions, view, recipe.mirrors)
-    elif recipe.orientations == "helical":
+        return replace(_orientations(euler), view=view, mirror=mirror, view_directions=directions)
+    if recipe.orientations == "helical":
         segments = draw_segments(
             rng,
             count,
@@ -124,31 +164,25 @@ def draw_scene(recipe: Recipe, radius_in_pixels: float) -> Scene:
             FILAMENT_RISE_IN_ANGSTROMS,
             FILAMENT_TWIST_IN_DEGREES,
         )
-        euler, tube, track = segments.euler, segments.tube, segments.track_in_angstroms
-    else:
-        draw = draw_uniform if recipe.orientations == "uniform" else draw_preferred
-        euler = draw(rng, count)
-    shift = _draw_shifts(rng, recipe, junk)
-    shows_molecule = np.isin(junk, [GOOD, junk_number("off-centre"), junk_number("aggregate")])
-    truth = Truth(
-        junk=junk,
-        label=np.where(shows_molecule, label, -1),
-        view=np.where(shows_molecule, view, -1),
-        mirror=mirror,
+        return replace(
+            _orientations(segments.euler),
+            tube=segments.tube,
+            track_in_angstroms=segments.track_in_angstroms,
+        )
+    draw = draw_uniform if recipe.orientations == "uniform" else draw_preferred
+    return _orientations(draw(rng, count))
+
+
+def _orientations(euler: NDArray[np.float64]) -> _Orientations:
+    """Return orientations that are no discrete views and no segments of filaments."""
+    none = np.full(len(euler), -1, np.int64)
+    return _Orientations(
         euler=euler,
-        shift=shift,
-        tube=tube,
-        label_names=recipe.molecules,
-        junk_names=JUNK_NAMES,
-    )
-    return Scene(
-        truth=truth,
-        view_directions=directions,
-        ctf=_draw_ctf(rng, recipe, micrograph),
-        instances=_instances(rng, truth, len(recipe.molecules), radius_in_pixels),
-        micrograph=micrograph,
-        coordinates=rng.integers(recipe.box, _MICROGRAPH_SIDE - recipe.box, (count, 2)),
-        track_in_angstroms=track,
+        view=none,
+        mirror=np.zeros(len(euler), np.int64),
+        tube=none,
+        track_in_angstroms=np.zeros(len(euler)),
+        view_directions=np.empty((0, 2)),
     )
 
 
