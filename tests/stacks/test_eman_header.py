@@ -34,7 +34,7 @@ def test_a_ctf_string_stands_for_the_same_function(
     back = parse_eman_ctf(text)
 
     def defocus(u: float, v: float, angle: float, direction: np.ndarray) -> np.ndarray:
-        return (u + v) / 2 + (u - v) / 2 * np.cos(2 * np.radians(direction - angle))
+        return np.asarray((u + v) / 2 + (u - v) / 2 * np.cos(2 * np.radians(direction - angle)))
 
     directions = np.arange(0, 180, 10.0)
     np.testing.assert_allclose(
@@ -86,6 +86,7 @@ def test_a_table_survives_as_headers() -> None:
             else:
                 np.testing.assert_allclose(found, expected, atol=1e-3, err_msg=name)
     assert back.poses is not None
+    assert table.poses is not None
     for name in POSE.names or ():
         np.testing.assert_allclose(back.poses[name], table.poses[name], atol=1e-12)
 

@@ -26,7 +26,7 @@ def raw_mrc(pixels: np.ndarray, mode: int, order: str = "<", extended: bytes = b
     header[92:96] = np.array([len(extended)], order + "i4").tobytes()
     header[208:212] = b"MAP "
     header[212:214] = b"\x44\x44" if order == "<" else b"\x11\x11"
-    return bytes(header) + extended + pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    return bytes(header) + extended + pixels.astype(order + pixels.dtype.str[1:]).tobytes()
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -7,12 +7,14 @@ from isac2.stacks.opening import open_stack
 from isac2.stacks.relion import write_particles_star
 from isac2.stacks.stack import Stack
 from isac2.stacks.star import StarTable, read_star, write_star
+from isac2.stacks.writing import WriteOptions, write_stack
 
 __all__ = [
     "ForeignTables",
     "Metadata",
     "Stack",
     "StarTable",
+    "WriteOptions",
     "open_stack",
     "read_eman_headers",
     "read_star",
@@ -20,5 +22,6 @@ __all__ = [
     "write_eman_hdf",
     "write_mrcs",
     "write_particles_star",
+    "write_stack",
     "write_star",
 ]

@@ -120,6 +120,7 @@ def _unpack(path: Path) -> OwnedDescriptor:
                 if not piece:
                     raise EOFError(f"it ends after {copied} of {needed} bytes")
                 copied += target.write(piece)
+            stream.read(1)  # only reading to the end checks the sums
             target.flush()
             return OwnedDescriptor(os.dup(target.fileno()))
     except _ERRORS as error:

@@ -23,9 +23,12 @@ from isac2.stacks.image_files import open_named_files
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 
-__all__ = ["open_cryosparc", "read_cs", "write_cs", "write_particles_cs"]
+__all__ = ["open_cryosparc", "pose_columns", "read_cs", "write_cs", "write_particles_cs"]
 
 _LONGEST_HEADER = 1 << 17
+
+MIRROR = "isac2/mirror"
+"""Our own field: 1 where a pose holds against the mirrored average, which cryoSPARC cannot say."""
 
 NUMBERS = {
     "pixel_size_in_angstroms": ("blob/psize_A", 1.0),
@@ -65,7 +68,7 @@ def read_cs(path: Path) -> NDArray[Any]:
             return np.fromfile(file, dtype, shape[0])
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError) as error:
+    except ValueError as error:
         raise InputError(f"{path} is not a readable .cs file: {_first_line(error)}.") from None
 
 
@@ -78,11 +81,17 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if file.read(6) == b"\x94CSDAT":
         raise ValueError("it is in cryoSPARC's stream format; save it as a .cs of NumPy's format")
     file.seek(0)
-    version = npy.read_magic(file)
-    if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(file, _LONGEST_HEADER)
-    else:
-        shape, _, dtype = npy.read_array_header_2_0(file, _LONGEST_HEADER)
+    try:
+        version = npy.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = npy.read_array_header_1_0(file, _LONGEST_HEADER)
+        else:
+            shape, _, dtype = npy.read_array_header_2_0(file, _LONGEST_HEADER)
+    except Exception as error:
+        # NumPy parses the header as Python text, and raises almost anything on broken text.
+        raise ValueError(f"it has a broken header ({_first_line(error)})") from None
+    if any(side < 0 for side in shape):
+        raise ValueError("it has a broken header")
     return shape, dtype
 
 
@@ -177,7 +186,8 @@ def _metadata(columns: Mapping[str, NDArray[Any]], count: int) -> Metadata:
         if psize is not None and np.isfinite(metadata.pixel_size_in_angstroms).all():
             shift *= (psize / metadata.pixel_size_in_angstroms)[:, None]
         pose = columns["alignments2D/pose"].astype(np.float64).reshape(count)
-        metadata = replace(metadata, poses=poses_from_cryosparc(pose, shift))
+        flip = columns.get(MIRROR, np.zeros(count, np.uint8))
+        metadata = replace(metadata, poses=poses_from_cryosparc(pose, shift, flip != 0))
     return metadata
 
 
@@ -274,14 +284,16 @@ def _known_columns(stack: Stack) -> dict[str, NDArray[Any]]:
 def pose_columns(
     poses: NDArray[Any], pixel_size_in_angstroms: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """Return the `alignments2D` fields of poses (n,); mirrors are not among what these can say."""
-    pose, shift, _ = cryosparc_from_poses(poses)
+    """Return the `alignments2D` fields of poses (n,), and our own field where any is mirrored."""
+    pose, shift, mirror = cryosparc_from_poses(poses)
     table: dict[str, NDArray[Any]] = {
         "alignments2D/pose": pose.astype(np.float32),
         "alignments2D/shift": shift.astype(np.float32),
     }
     if np.isfinite(pixel_size_in_angstroms).all():
         table["alignments2D/psize_A"] = pixel_size_in_angstroms.astype(np.float32)
+    if mirror.any():
+        table[MIRROR] = mirror.astype(np.uint8)
     return table
 
 

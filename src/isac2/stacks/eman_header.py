@@ -94,8 +94,9 @@ def parse_eman_ctf(text: str) -> dict[str, float]:
     if contrast > 1.0 or contrast <= -1.0:
         contrast, shift = 0.0, _phase_of_percent(percent) * _DEGREES
     return {
-        "defocus_u_in_angstroms": 1e4 * (defocus - difference / 2.0),
-        "defocus_v_in_angstroms": 1e4 * (defocus + difference / 2.0),
+        # EMAN2 computes in float32; a thousandth of an Angstrom is below its rounding.
+        "defocus_u_in_angstroms": round(1e4 * (defocus - difference / 2.0), 3),
+        "defocus_v_in_angstroms": round(1e4 * (defocus + difference / 2.0), 3),
         "defocus_angle_in_degrees": 45.0 - angle,
         "phase_shift_in_degrees": shift,
         "amplitude_contrast": contrast,

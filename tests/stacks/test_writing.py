@@ -1,0 +1,148 @@
+"""From every format into every format and back: pixels and all that is known survive."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isac2.errors import InputError
+from isac2.poses import make_poses, transform_points
+from isac2.stacks import Metadata, Stack, WriteOptions, open_stack, write_mrcs, write_stack
+
+COUNT = 5
+NAMES = ["s.star", "s.cs", "s.hdf", "s.lst", "s.lsx"]
+
+
+def full_stack(folder: Path, seed: int = 1) -> Stack:
+    """Return a stack about which everything is known."""
+    random = np.random.default_rng(seed)
+    images = random.normal(size=(COUNT, 6, 6)).astype(np.float32)
+    write_mrcs(folder / "pixels.mrcs", images, 1.25)
+    stack = open_stack(folder / "pixels.mrcs")
+    stack.metadata = replace(
+        stack.metadata,
+        defocus_u_in_angstroms=random.uniform(1e4, 2e4, COUNT),
+        defocus_v_in_angstroms=random.uniform(1e4, 2e4, COUNT),
+        defocus_angle_in_degrees=random.uniform(0, 180, COUNT),
+        phase_shift_in_degrees=np.zeros(COUNT),
+        voltage_in_kilovolts=np.full(COUNT, 300.0),
+        spherical_aberration_in_millimetres=np.full(COUNT, 2.7),
+        amplitude_contrast=np.full(COUNT, 0.1),
+        micrograph=np.array([f"mic {i}.mrc" for i in range(COUNT)], object),
+        psi_prior_in_degrees=random.uniform(-180, 180, COUNT),
+        poses=make_poses(
+            random.uniform(-180, 180, COUNT),
+            random.uniform(-3, 3, COUNT),
+            random.uniform(-3, 3, COUNT),
+            random.integers(0, 2, COUNT),
+        ),
+    )
+    return stack
+
+
+def defocus_along(data: Metadata, direction: float) -> np.ndarray:
+    """Return the defocus in one direction, which is what U, V and angle stand for."""
+    u, v = data.defocus_u_in_angstroms, data.defocus_v_in_angstroms
+    angle = np.radians(direction - data.defocus_angle_in_degrees)
+    return np.asarray((u + v) / 2 + (u - v) / 2 * np.cos(2 * angle))
+
+
+def assert_same(found: Stack, expected: Stack) -> None:
+    np.testing.assert_array_equal(found.read(), expected.read())
+    a, b = found.metadata, expected.metadata
+    for direction in (0, 45, 100):
+        np.testing.assert_allclose(
+            defocus_along(a, direction), defocus_along(b, direction), atol=0.1
+        )
+    for name in (
+        "pixel_size_in_angstroms",
+        "voltage_in_kilovolts",
+        "spherical_aberration_in_millimetres",
+        "amplitude_contrast",
+        "psi_prior_in_degrees",
+    ):
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-5, err_msg=name)
+    assert a.micrograph.tolist() == b.micrograph.tolist()
+    assert a.poses is not None
+    assert b.poses is not None
+    points = np.tile(np.array([[2.0, -1.0]]), (COUNT, 1))
+    for one in points[:, None]:
+        np.testing.assert_allclose(
+            transform_points(a.poses, one), transform_points(b.poses, one), atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("second", NAMES)
+@pytest.mark.parametrize("first", NAMES)
+def test_every_way_through_two_formats_ends_where_it_began(
+    tmp_path: Path, first: str, second: str
+) -> None:
+    stack = full_stack(tmp_path)
+    (tmp_path / "1").mkdir()
+    (tmp_path / "2").mkdir()
+    write_stack(tmp_path / "1" / first, stack)
+    middle = open_stack(tmp_path / "1" / first)
+    assert_same(middle, stack)
+    write_stack(tmp_path / "2" / second, middle)
+    assert_same(open_stack(tmp_path / "2" / second), stack)
+
+
+@pytest.mark.parametrize("name", ["bdb", *NAMES])
+def test_the_way_through_bdb(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("berkeleydb", reason="the extra 'bdb' is not installed")
+    stack = full_stack(tmp_path)
+    write_stack(f"bdb:{tmp_path}#middle", stack, WriteOptions(copy_pixels=True))
+    middle = open_stack(f"bdb:{tmp_path}#middle")
+    assert_same(middle, stack)
+    last = f"bdb:{tmp_path}#last" if name == "bdb" else str(tmp_path / name)
+    write_stack(last, middle)
+    assert_same(open_stack(last), stack)
+
+
+@settings(max_examples=25, deadline=None)
+@given(name=st.sampled_from(NAMES), seed=st.integers(0, 10**6), copy=st.booleans())
+def test_any_stack_survives(
+    tmp_path_factory: pytest.TempPathFactory, name: str, seed: int, copy: bool
+) -> None:
+    folder = tmp_path_factory.mktemp("way")
+    stack = full_stack(folder, seed)
+    write_stack(folder / name, stack, WriteOptions(copy_pixels=copy))
+    assert_same(open_stack(folder / name), stack)
+
+
+def test_tables_point_to_pixels_unless_told_to_copy(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    write_stack(tmp_path / "a.star", stack)
+    assert open_stack(tmp_path / "a.star").files[0].path.name == "pixels.mrcs"
+    write_stack(tmp_path / "a.star", stack, WriteOptions(copy_pixels=True))
+    assert open_stack(tmp_path / "a.star").files[0].path.name == "a.mrcs"
+    write_stack(tmp_path / "b.hdf", stack)
+    write_stack(tmp_path / "b.star", open_stack(tmp_path / "b.hdf"))  # RELION reads no HDF
+    assert open_stack(tmp_path / "b.star").files[0].path.name == "b.mrcs"
+
+
+def test_names_can_start_from_another_folder(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    (tmp_path / "deep").mkdir()
+    for name in ("a.star", "a.cs", "a.lst"):
+        write_stack(tmp_path / "deep" / name, stack, WriteOptions(names_relative_to=tmp_path))
+        content = (tmp_path / "deep" / name).read_bytes()
+        assert b"pixels.mrcs" in content
+        assert b"../pixels.mrcs" not in content
+        assert_same(open_stack(tmp_path / "deep" / name), stack)
+
+
+def test_unknown_endings_and_missing_folders_are_refused(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    with pytest.raises(InputError, match=r"x.tif: what to write is told by the ending"):
+        write_stack(tmp_path / "x.tif", stack)
+    for name in ("gone/x.star", "gone/x.mrcs"):
+        with pytest.raises(InputError, match="there is no folder"):
+            write_stack(tmp_path / name, stack)
+    with pytest.raises(InputError, match="there is no folder"):
+        write_stack(f"bdb:{tmp_path}/gone#x", stack)
