@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.clustering.confirm import confirm_members, recall_images
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
 from isac2.clustering.state import IsacState, StableGroup
@@ -62,7 +63,7 @@ def isac(
         if state.generation_done:
             state = begin_next(state, parameters)
         elif has_converged(state.agreement, parameters):
-            state = close_generation(state, parameters)
+            state = close_generation(images, state, parameters, seed, workers)
             yield state
         else:
             state = next_round(images, state, parameters, seed, workers, notify)
@@ -107,19 +108,34 @@ def next_round(
     )
 
 
-def close_generation(state: IsacState, parameters: ClusteringParameters) -> IsacState:
-    """Account for the groups that stayed large enough; all other images go back to the pool."""
+def close_generation(
+    images: NDArray[np.float32],
+    state: IsacState,
+    parameters: ClusteringParameters,
+    seed: int,
+    workers: Workers,
+) -> IsacState:
+    """Account for the groups that stayed large enough; all other images go back to the pool.
+
+    Members that clearly belong to another class go back too; and images of the pool that clearly
+    belong to one of the classes, and are stable in it, are recalled.
+    """
+    name = (seed, state.main_iteration, state.generation, state.sac_round)
     candidates = tuple(
         replace(group, main_iteration=state.main_iteration, generation=state.generation)
         for group in state.groups
     )
-    found = tuple(g for g in candidates if len(g.members) > parameters.minimum_group_size)
-    pool, poses = _without(state, found)
+    found = _large_enough(candidates, parameters)
+    found = confirm_members(images, found, state.accounted, parameters, workers)
+    found = _large_enough(found, parameters)
+    pool, poses = _unaccounted(state, state.accounted + found)
+    classes = recall_images(images, pool, poses, state.accounted + found, parameters, name, workers)
+    pool, poses = _unaccounted(state, classes)
     closed = replace(
         state,
         pool=pool,
         poses=poses,
-        accounted=state.accounted + found,
+        accounted=classes,
         candidates=candidates,
         groups=(),
         agreement=(),
@@ -150,13 +166,24 @@ def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
     return replace(fresh, generation=state.generation + 1)
 
 
-def _without(
-    state: IsacState, found: tuple[StableGroup, ...]
+def _large_enough(
+    groups: tuple[StableGroup, ...], parameters: ClusteringParameters
+) -> tuple[StableGroup, ...]:
+    """Groups with more members than the smallest reproducible class."""
+    return tuple(g for g in groups if len(g.members) > parameters.minimum_group_size)
+
+
+def _unaccounted(
+    state: IsacState, classes: tuple[StableGroup, ...]
 ) -> tuple[NDArray[np.int64], PoseArray]:
-    """Pool and poses less the members of the groups found."""
-    taken = np.concatenate([g.members for g in found]) if found else np.empty(0, np.int64)
-    left = ~np.isin(state.pool, taken)
-    return state.pool[left], state.poses[left]
+    """All images in none of the classes, ascending, and their present poses."""
+    before = [g.members for g in state.accounted]
+    everything = np.concatenate([state.pool, *before])
+    poses = np.concatenate([state.poses, *[g.poses for g in state.accounted]])
+    order = np.argsort(everything)
+    taken = np.concatenate([np.empty(0, np.int64), *[g.members for g in classes]])
+    order = order[~np.isin(everything[order], taken)]
+    return everything[order], poses[order]
 
 
 def _pool_is_finished(state: IsacState, new_classes: int, parameters: ClusteringParameters) -> bool:

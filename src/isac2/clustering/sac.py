@@ -26,7 +26,17 @@ from isac2.images.transform import average_in_poses
 from isac2.poses import PoseArray, compose, make_poses
 from isac2.workers import Workers
 
-__all__ = ["SacRound", "agreement", "has_converged", "random_references", "sac_round"]
+__all__ = [
+    "SacRound",
+    "agreement",
+    "group_aligner",
+    "has_converged",
+    "random_references",
+    "sac_round",
+    "search_space",
+    "sharp_average",
+    "test_group",
+]
 
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
@@ -198,41 +208,80 @@ def stable_groups(
     seed: tuple[int, ...],
     workers: Workers,
 ) -> SacRound:
-    """Align each group independently several times; keep the images that come out the same."""
+    """Test every group's stability; the stable images take the poses that they keep coming to."""
+    aligner = group_aligner(parameters)
+
+    def test(number: int) -> StableGroup:
+        members = assigned == number
+        rows = pool[members]
+        return test_group(aligner, images, rows, poses[members], parameters, (*seed, number))
+
+    groups = tuple(workers.map(test, range(count)))
+    new_poses = poses.copy()
+    for group in groups:
+        new_poses[np.searchsorted(pool, group.members)] = group.poses
+    return SacRound(groups, new_poses)
+
+
+def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
+    """What aligns a group of images reference-free, as the parameters ask."""
     schedule = ReferenceFreeSchedule(
         rounds=parameters.alignment_rounds,
         last_cutoff=parameters.highest_frequency,
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )
-    aligner = ReferenceFreeAligner(search_space(parameters), schedule)
-    centres = centres_from_poses(poses)
-    new_poses = poses.copy()
+    return ReferenceFreeAligner(search_space(parameters), schedule)
 
-    def test_group(number: int) -> StableGroup:
-        members = np.flatnonzero(assigned == number)
-        generators = [
-            np.random.default_rng([*seed, number, run])
-            for run in range(parameters.stability_alignments)
-        ]
-        runs = aligner.align(images, pool[members], centres[members], generators)
-        outcome = test_stability(runs, parameters.radius, parameters.pixel_error_threshold)
-        kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
-        stable = members[kept.stable]
-        new_poses[stable] = kept.poses
-        average = average_in_poses(images[pool[stable]], kept.poses)
-        return StableGroup(
-            members=pool[stable],
-            poses=kept.poses,
-            pixel_errors=kept.pixel_errors,
-            average=tanh_low_pass(average, parameters.highest_frequency, parameters.falloff),
-            rms_pixel_error=kept.rms_pixel_error,
-            mirror_consistency=outcome.mirror_consistency,
-            tested=len(members),
-        )
 
-    groups = tuple(workers.map(test_group, range(count)))
-    return SacRound(groups, new_poses)
+def test_group(
+    aligner: ReferenceFreeAligner,
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+) -> StableGroup:
+    """Align a group independently several times; keep the images that come out the same.
+
+    Parameters
+    ----------
+    aligner : ReferenceFreeAligner
+        From `group_aligner`.
+    images : float32 (N, n, n)
+    rows : int64 (m,)
+        The group's images, ascending.
+    poses : POSE (m,)
+        Their present poses; the shifts are kept, the angles and mirrors drawn anew.
+    parameters, seed
+        As in `sac_round`.
+    """
+    runs = range(parameters.stability_alignments)
+    generators = [np.random.default_rng([*seed, run]) for run in runs]
+    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
+    outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
+    kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
+    members = rows[kept.stable]
+    return StableGroup(
+        members=members,
+        poses=kept.poses,
+        pixel_errors=kept.pixel_errors,
+        average=sharp_average(images, members, kept.poses, parameters),
+        rms_pixel_error=kept.rms_pixel_error,
+        mirror_consistency=outcome.mirror_consistency,
+        tested=len(rows),
+    )
+
+
+def sharp_average(
+    images: NDArray[np.float32],
+    members: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+) -> NDArray[np.float32]:
+    """Average of images in their poses, low-passed at the highest frequency, float32 (n, n)."""
+    average = average_in_poses(images[members], poses)
+    return tanh_low_pass(average, parameters.highest_frequency, parameters.falloff)
 
 
 def agreement(before: tuple[StableGroup, ...], after: tuple[StableGroup, ...]) -> float:

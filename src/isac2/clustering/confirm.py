@@ -1,0 +1,229 @@
+"""Confirming classes against each other, and recalling images that they had lost.
+
+Equal-size assignment gives an image to a group although it likes another one better, when that one
+is full; and the image may well be posed alike there every time. So, once a generation's groups are
+stable, every image is compared with all classes on equal terms: a member that belongs elsewhere
+goes back to the pool, and an image of the pool that clearly belongs to one class, and is stable in
+it, comes back. Both are departures from the historical method, which has neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.search import align_to_assigned, search
+from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import group_aligner, search_space, sharp_average, test_group
+from isac2.clustering.state import StableGroup
+from isac2.images.masks import disc_mask
+from isac2.poses import PoseArray
+from isac2.workers import Workers
+
+__all__ = ["ClassComparison", "compare_with_classes", "confirm_members", "recall_images"]
+
+_CLEARLY = 3.0  # standard deviations of the noise
+_SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
+_LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
+
+
+@dataclass(frozen=True)
+class ClassComparison:
+    """Similarity of images and classes on equal terms.
+
+    Attributes
+    ----------
+    similarity : float32 (m, K)
+        Of each image to each class's average, both with unit variance.
+    against : float32 (m, K)
+        The same to the averages with their contrast inverted: what chance alone gives.
+    likeness : float64 (K, K)
+        Similarity of the averages to each other.
+    noise : float
+        Standard deviation that noise gives to the similarity of an image and an average.
+    """
+
+    similarity: NDArray[np.float32]
+    against: NDArray[np.float32]
+    likeness: NDArray[np.float64]
+    noise: float
+
+    def lead(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By how many standard deviations each image prefers its class (int64 (m,)) to each other.
+
+        Noise gives the difference of the similarities to two averages of correlation c a standard
+        deviation of sqrt(2 (1 - c)) times that of one. Returns float64 (m, K), 0 for its own.
+        """
+        ahead = self.similarity[np.arange(len(own)), own][:, None] - self.similarity
+        contrast = np.sqrt(2 * np.maximum(1 - self.likeness[own], _LEAST_CONTRAST))
+        lead: NDArray[np.float64] = ahead / (self.noise * contrast)
+        lead[np.arange(len(own)), own] = 0.0
+        return lead
+
+    def lead_over_chance(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By how many standard deviations each image prefers its class to the inverted class."""
+        image = np.arange(len(own))
+        ahead = self.similarity[image, own] - self.against[image, own]
+        lead: NDArray[np.float64] = ahead / (self.noise * np.sqrt(2))
+        return lead
+
+
+def compare_with_classes(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    averages: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> ClassComparison:
+    """Compare images (rows int64 (m,), poses POSE (m,)) with class averages float32 (K, n, n).
+
+    Notes
+    -----
+    White noise of unit variance correlates with an average of unit variance by 0 +- 1 / sqrt(n), n
+    the number of independent pixels in the disc.
+    """
+    space = search_space(parameters)
+    averages = _standardise(averages, space)
+    both = np.concatenate([averages, -averages])
+    table = search(images, rows, centres_from_poses(poses), both, space, workers)
+    count = len(averages)
+    middle = np.zeros((count, 2))
+    likeness = search(averages, np.arange(count), middle, averages, space, workers).astype(float)
+    likeness = (likeness + likeness.T) / 2
+    independent = np.pi * min(parameters.radius, parameters.noise_radius or np.inf) ** 2
+    noise = 1 / float(np.sqrt(independent))
+    return ClassComparison(table[:, :count], table[:, count:], likeness, noise)
+
+
+def _standardise(averages: NDArray[np.float32], space: SearchSpace) -> NDArray[np.float32]:
+    """Averages with zero mean and unit variance inside the disc."""
+    inside = disc_mask(averages.shape[-1], space.radius)
+    values = averages[:, inside]
+    mean, deviation = values.mean(axis=1), values.std(axis=1)
+    scaled = (averages - mean[:, None, None]) / np.maximum(deviation, 1e-12)[:, None, None]
+    standard: NDArray[np.float32] = scaled.astype(np.float32)
+    return standard
+
+
+def belongs_elsewhere(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each image clearly prefers another class, or chance, to its own (int64 (m,))."""
+    rival = (comparison.lead(own) < -_CLEARLY).any(axis=1)
+    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) < _CLEARLY
+    return rival | chance
+
+
+def clearly_belongs(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each image clearly prefers its class to chance and to every other view."""
+    same_view = comparison.likeness[own] > _SAME_VIEW
+    same_view[np.arange(len(own)), own] = True
+    ahead = ((comparison.lead(own) > _CLEARLY) | same_view).all(axis=1)
+    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > _CLEARLY
+    return ahead & chance
+
+
+def confirm_members(
+    images: NDArray[np.float32],
+    groups: tuple[StableGroup, ...],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Groups less the members that clearly belong to another group or class, or to none.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    groups : tuple of StableGroup
+        Groups to look at; they compete with each other.
+    classes : tuple of StableGroup
+        Classes found earlier, which compete too.
+    parameters, workers
+    """
+    if not groups:
+        return groups
+    averages = np.stack([g.average for g in (*groups, *classes)])
+    rows = np.concatenate([g.members for g in groups])
+    poses = np.concatenate([g.poses for g in groups])
+    own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
+    comparison = compare_with_classes(images, rows, poses, averages, parameters, workers)
+    stays = ~belongs_elsewhere(comparison, own)
+    return tuple(
+        _keep(group, stays[own == number], images, parameters)
+        for number, group in enumerate(groups)
+    )
+
+
+def recall_images(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Classes and those images of the pool that clearly belong to one and are stable in it.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    pool : int64 (m,)
+        Images in no class, and their poses, POSE (m,).
+    classes : tuple of StableGroup
+    parameters, seed, workers
+        As in `isac2.clustering.sac.sac_round`.
+    """
+    if not classes or not len(pool):
+        return classes
+    averages = np.stack([g.average for g in classes])
+    comparison = compare_with_classes(images, pool, poses, averages, parameters, workers)
+    best = comparison.similarity.argmax(axis=1)
+    recalled = clearly_belongs(comparison, best)
+    space = search_space(parameters)
+    aligned = align_to_assigned(
+        images, pool, centres_from_poses(poses), averages, best, space, workers
+    )
+
+    aligner = group_aligner(parameters)
+
+    def recall(number: int) -> StableGroup:
+        group = classes[number]
+        new = recalled & (best == number)
+        if not new.any():
+            return group
+        rows = np.concatenate([group.members, pool[new]])
+        starts = np.concatenate([group.poses, aligned.poses[new]])
+        order = np.argsort(rows)
+        tested = test_group(
+            aligner, images, rows[order], starts[order], parameters, (*seed, number)
+        )
+        if len(tested.members) <= len(group.members):
+            return group
+        return replace(tested, main_iteration=group.main_iteration, generation=group.generation)
+
+    return tuple(workers.map(recall, range(len(classes))))
+
+
+def _keep(
+    group: StableGroup,
+    stays: NDArray[np.bool_],
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+) -> StableGroup:
+    """The group with some of its members, and their average."""
+    if stays.all():
+        return group
+    members, poses = group.members[stays], group.poses[stays]
+    errors = group.pixel_errors[stays]
+    return replace(
+        group,
+        members=members,
+        poses=poses,
+        pixel_errors=errors,
+        rms_pixel_error=float(np.sqrt(np.mean(errors**2))) if len(errors) else 0.0,
+        average=sharp_average(images, members, poses, parameters) if len(errors) else group.average,
+    )
