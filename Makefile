@@ -8,13 +8,17 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 
 .PHONY: demo test check clean
 
-demo: $(VENV)/installed demo/particles/particles.star
-	$(BIN)/isac2 run demo/particles/particles.star demo/classes \
-		--radius=22 --CTF --img_per_grp=40 --minimum_grp_size=15 --rand_seed=1
+demo: demo/particles/particles.star $(VENV)/installed
+	$(BIN)/isac2 run $< demo/classes --radius=21 --CTF --img_per_grp=40 --minimum_grp_size=15 \
+		--rand_seed=1
 	$(BIN)/isac2 evaluate demo/classes demo/particles/truth.npz
+	@echo
+	@echo 'Class averages: demo/classes/class_averages.hdf, and class_averages.mrcs with its .star'
+	@echo 'Particles:      demo/classes/particles.star'
+	@echo 'Report:         demo/classes/report.html (open it in a browser)'
 
 demo/particles/particles.star: | $(VENV)/installed
-	$(BIN)/isac2 simulate demo/particles --particles=400 --seed=1
+	$(BIN)/isac2 simulate demo/particles --preset tiny
 
 test: check
 	$(BIN)/python -m pytest

@@ -13,8 +13,8 @@ __all__ = ["command"]
 
 _HELP = """Sort the particles of STACK into validated class averages, written to OUTDIR.
 
-STACK is a RELION .star file or an .mrcs stack; the images are square. OUTDIR is made; when it holds
-an unfinished run of the same stack and options, the run goes on from the last saved point.
+STACK is a RELION .star, a cryoSPARC .cs, an EMAN2 stack or a bare .mrcs; OUTDIR is made. When it
+holds an unfinished run of the same stack and options, the run goes on from its last saved point.
 
 \b
 Example: a cryo data set whose particles have a radius of 120 pixels

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isac2.alignment.prealignment import pre_align
 from isac2.classes.order import order_averages
 from isac2.clustering.generations import isac, start_state
-from isac2.clustering.sac import search_space
+from isac2.clustering.sac import has_converged, search_space
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.errors import InputError
 from isac2.files import write_text_atomic
@@ -340,14 +340,15 @@ def _note_round(job: Job, state: IsacState, seconds: float) -> None:
 
 def _announce_round(job: Job, state: IsacState) -> None:
     """Tell the display which round comes after a state."""
+    parameters = job.settings.clustering_parameters()
+    if state.finished or has_converged(state.agreement, parameters):
+        return
     place = (state.main_iteration, state.generation, state.sac_round + 1)
     if state.main_done:
         place = (state.main_iteration + 1, 1, 1)
     elif state.generation_done:
         place = (state.main_iteration, state.generation + 1, 1)
-    most = job.settings.maximum_rounds
-    if not state.finished and place[2] <= most:
-        job.progress.begin_round(place, _accounted(state.accounted), most)
+    job.progress.begin_round(place, _accounted(state.accounted), parameters.maximum_rounds)
 
 
 def _accounted(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:
