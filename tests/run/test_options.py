@@ -53,7 +53,8 @@ def test_every_historical_option_has_its_name_and_default() -> None:
 
 
 def test_defaults_pass_their_own_checks_and_agree_with_the_method() -> None:
-    assert Settings(radius=120).clustering_parameters() == ClusteringParameters()
+    expected = ClusteringParameters(noise_radius=120.0)
+    assert Settings(radius=120).clustering_parameters() == expected
 
 
 def test_every_field_of_the_method_follows_its_option() -> None:

@@ -348,6 +348,7 @@ class Settings:
             stability_interval=self.stability_interval,
             stability_alignments=self.stability_alignments,
             new_classes_needed=self.new_classes_needed,
+            noise_radius=float(self.radius),
         )
 
 
