@@ -1,1 +1,5 @@
-"""The page on which people look at the classes."""
+"""The page people look at."""
+
+from isac2.report.write import write_report
+
+__all__ = ["write_report"]

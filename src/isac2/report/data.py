@@ -1,0 +1,197 @@
+"""What the page shows: plain values and arrays, from wherever they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.poses import PoseArray
+
+__all__ = [
+    "ChainTable",
+    "ClassTable",
+    "GenerationRow",
+    "MemberSample",
+    "MemberTable",
+    "Parameter",
+    "PhaseRow",
+    "ReportData",
+    "RingCorrelationTable",
+]
+
+_Float = NDArray[np.float64]
+_Integer = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The K classes; numbers that are not known are NaN, whole numbers 0.
+
+    Attributes
+    ----------
+    averages : float32 (K, n, n)
+    sizes : int64 (K,)
+        Members.
+    tested : int64 (K,)
+        Images that went into the stability test.
+    resolution_in_angstroms, rms_pixel_error, mirror_consistency : float64 (K,)
+        From the Fourier ring correlation of half averages; working pixels; 0 to 1.
+    main_iteration, generation : int64 (K,)
+        Where each was found, counted from 1.
+    """
+
+    averages: NDArray[np.float32]
+    sizes: _Integer
+    tested: _Integer
+    resolution_in_angstroms: _Float
+    rms_pixel_error: _Float
+    mirror_consistency: _Float
+    main_iteration: _Integer
+    generation: _Integer
+
+
+@dataclass(frozen=True)
+class MemberTable:
+    """Members of all classes, those of the first class first.
+
+    Attributes
+    ----------
+    ids : int64 (m,)
+        Rows of the input stack, counted from 0; class k's are the next ``sizes[k]``.
+    poses : POSE (m,)
+        In the class average, working pixels.
+    pixel_errors : float64 (m,)
+        Working pixels; NaN where not known.
+    """
+
+    ids: _Integer
+    poses: PoseArray
+    pixel_errors: _Float
+
+
+@dataclass(frozen=True)
+class ChainTable:
+    """The averages along a tour of look-alikes.
+
+    Attributes
+    ----------
+    order : int64 (K,)
+        Class at each place.
+    alpha : float64 (K,)
+        Rotation, degrees, that matches the average at each place to the one before.
+    mirror : int8 (K,)
+    """
+
+    order: _Integer
+    alpha: _Float
+    mirror: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class RingCorrelationTable:
+    """Fourier ring correlation of each class's half averages.
+
+    Attributes
+    ----------
+    frequency : float64 (r,)
+        1/pixel, working pixels, evenly spaced from 0.
+    correlation : float64 (K, r)
+    """
+
+    frequency: _Float
+    correlation: _Float
+
+
+@dataclass(frozen=True)
+class MemberSample:
+    """A few members of each class, moved into the frame of their average.
+
+    Attributes
+    ----------
+    images : float32 (s, n, n)
+    member : int64 (s,)
+        Which row of the `MemberTable` each one is, ascending.
+    """
+
+    images: NDArray[np.float32]
+    member: _Integer
+
+
+@dataclass(frozen=True)
+class GenerationRow:
+    """What one generation did; 0 groups or rounds, and NaN, stand for not known."""
+
+    main_iteration: int
+    generation: int
+    images: int
+    groups: int
+    classes: int
+    accounted: int
+    rounds: int
+    agreement: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PhaseRow:
+    """A phase of the run: wall time in seconds, largest resident memory in bytes (0: not known)."""
+
+    name: str
+    seconds: float
+    peak_memory_in_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An option as the run used it."""
+
+    name: str
+    value: str
+    unit: str = ""
+    meaning: str = ""
+    is_default: bool = True
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything on the page.
+
+    Attributes
+    ----------
+    title : str
+        Name of the run.
+    stack : str
+        Name of the input stack.
+    facts : tuple of (str, str)
+        Version, date, seed and the like, by name.
+    particle_count : int
+        Images in the input stack.
+    pixel_size_in_angstroms : float
+        Of the working images and averages; NaN when not known.
+    radius : float
+        Of the particle's disc, working pixels; NaN when not known.
+    classes : ClassTable
+    generations, phases, parameters, warnings : tuple
+    members, chain, ring_correlation, sample, initial_average : optional
+        None when the run did not leave them. `initial_average` is float32 (n, n), the average of
+        all images after the pre-alignment.
+    """
+
+    title: str
+    stack: str
+    facts: tuple[tuple[str, str], ...]
+    particle_count: int
+    pixel_size_in_angstroms: float
+    radius: float
+    classes: ClassTable
+    generations: tuple[GenerationRow, ...] = ()
+    phases: tuple[PhaseRow, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    warnings: tuple[str, ...] = ()
+    members: MemberTable | None = None
+    chain: ChainTable | None = None
+    ring_correlation: RingCorrelationTable | None = None
+    sample: MemberSample | None = None
+    initial_average: NDArray[np.float32] | None = None
