@@ -207,45 +207,44 @@ def test_the_prealignments_table_is_like_sphires(directory: RunDirectory, facts:
 
 
 def test_a_generations_files(directory: RunDirectory, facts: RunFacts) -> None:
-    good, poor = _measured([2, 3, 7]), _measured([5])
+    # of the candidate's images 7 was sent back; 4 was recalled by a class of another generation
+    candidate, poor, good = _measured([2, 3, 7]), _measured([5]), _measured([2, 3])
+    started_from = np.array([0, 1, 2, 3, 4, 5, 7, 9])
     state = IsacState(
         main_iteration=1,
         generation=1,
         sac_round=3,
-        pool=np.array([0, 1, 4, 5, 9]),
-        accounted=(good.group, _measured([8], generation=7).group),
-        candidates=(good.group, poor.group),
+        pool=np.array([0, 1, 5, 7, 9]),
         generation_done=True,
-        start_of_main=np.array([0, 1, 2, 3, 4, 5, 7, 9]),
+        start_of_main=started_from,
     )
     write_start_of_main(directory, state)
-    write_generation(directory, state, [good, poor], facts)
+    write_generation(directory, state, started_from, [candidate, poor], [good], facts)
     folder = directory.main(1).generation(1)
     ids = [header["members"].tolist() for header in read_eman_headers(folder.class_averages)]
     assert ids == [[2, 3, 7], [5]]
-    # the generation worked on 0 1 2 3 4 5 7 9
     local = [h["members"].tolist() for h in read_eman_headers(folder.original_class_averages)]
     assert local == [[2, 3, 6], [5]]
-    assert [h["n_objects"] for h in read_eman_headers(folder.good_class_averages)] == [3]
-    assert read_ids(folder.to_process_next).tolist() == [0, 1, 4, 5, 9]
-    assert read_ids(folder.accounted).tolist() == [2, 3, 7]
-    assert read_ids(folder.unaccounted).tolist() == [0, 1, 4, 5, 9]
+    (header,) = read_eman_headers(folder.good_class_averages)
+    assert header["members"].tolist() == [2, 3]
+    assert read_ids(folder.to_process_next).tolist() == [0, 1, 5, 7, 9]
+    assert read_ids(folder.accounted).tolist() == [2, 3, 4]
+    assert read_ids(folder.unaccounted).tolist() == [0, 1, 5, 7, 9]
     assert folder.manual_candidates.read_bytes() == folder.class_averages.read_bytes()
     assert folder.manual_class_averages.read_bytes() == folder.good_class_averages.read_bytes()
     start = directory.main(1).generation(0).to_process_next
-    assert read_ids(start).tolist() == [0, 1, 2, 3, 4, 5, 7, 9]
+    assert read_ids(start).tolist() == started_from.tolist()
     assert folder.finished.exists()
 
 
 def test_a_generation_without_classes_has_no_file_of_them(
     directory: RunDirectory, facts: RunFacts
 ) -> None:
-    poor = _measured([5])
-    state = IsacState(1, 1, 1, np.arange(COUNT), candidates=(poor.group,), generation_done=True)
+    state = IsacState(1, 1, 1, np.arange(COUNT), generation_done=True)
     folder = directory.main(1).generation(1)
     folder.path.mkdir(parents=True)
     folder.good_class_averages.write_text("left by a start that was stopped")
-    write_generation(directory, state, [poor], facts)
+    write_generation(directory, state, np.arange(COUNT), [_measured([5])], [], facts)
     assert not folder.good_class_averages.exists()
     assert not folder.manual_class_averages.exists()
     assert folder.accounted.read_text() == ""

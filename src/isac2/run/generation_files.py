@@ -132,7 +132,9 @@ def write_start_of_main(directory: RunDirectory, state: IsacState) -> None:
 def write_generation(
     directory: RunDirectory,
     state: IsacState,
+    started_from: NDArray[np.int64],
     candidates: Sequence[MeasuredGroup],
+    classes: Sequence[MeasuredGroup],
     facts: RunFacts,
 ) -> None:
     """Write the files of a generation that has ended, under SPHIRE's names and the manual's.
@@ -142,21 +144,20 @@ def write_generation(
     directory : RunDirectory
     state : IsacState
         With `generation_done`.
-    candidates : sequence of MeasuredGroup
-        Those of the state.
+    started_from : int64 (n,)
+        Ids of the images that the generation worked on, ascending.
+    candidates, classes : sequence of MeasuredGroup
+        All its groups, and the classes that came of them.
     facts : RunFacts
     """
     folder = directory.main(state.main_iteration).generation(state.generation)
     folder.path.mkdir(parents=True, exist_ok=True)
-    accounted = _found_here(state)
-    started_from = np.sort(np.concatenate([state.pool, accounted]))
     local = [np.searchsorted(started_from, entry.group.members) for entry in candidates]
-    good = [entry for entry in candidates if np.isin(entry.group.members[:1], accounted).any()]
     write_averages(folder.original_class_averages, candidates, facts, local)
     write_averages(folder.class_averages, candidates, facts)
-    write_averages(folder.good_class_averages, good, facts)
+    write_averages(folder.good_class_averages, classes, facts)
     write_ids(folder.to_process_next, state.pool)
-    write_ids(folder.accounted, accounted)
+    write_ids(folder.accounted, np.setdiff1d(started_from, state.pool))
     _write_second_names(folder)
     write_text_atomic(folder.finished, "\n")
 
@@ -186,13 +187,6 @@ def write_main_iteration(
     write_ids(folder.processed_images, np.flatnonzero(accounted))
     write_ids(folder.not_processed_images, np.flatnonzero(~accounted))
     write_text_atomic(folder.finished, "\n")
-
-
-def _found_here(state: IsacState) -> NDArray[np.int64]:
-    """Ids accounted for in the generation that has ended, ascending."""
-    place = (state.main_iteration, state.generation)
-    found = [g.members for g in state.accounted if (g.main_iteration, g.generation) == place]
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
 def _write_second_names(folder: GenerationDirectory) -> None:

@@ -59,7 +59,7 @@ class GenerationRecord:
     images, groups : int
         It worked on, and made.
     classes, accounted : int
-        New classes, and images in them.
+        New classes, and by how many the images in a class, also in an older one, have become more.
     rounds : int
         SAC rounds it took.
     agreement : float

@@ -171,9 +171,8 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
         started = round_started = job.progress.seconds
         for after in steps:
             if after.generation_done:
-                seconds = job.progress.seconds - started
-                _keep_generation(job, working, after, facts)
-                _record_generation(job, after, state.agreement, seconds)
+                _keep_generation(job, working, (state, after), facts)
+                _record_generation(job, state, after, job.progress.seconds - started)
                 started = job.progress.seconds
             else:
                 _note_round(job, after, job.progress.seconds - round_started)
@@ -292,41 +291,50 @@ def _begin_generation(job: Job, state: IsacState) -> None:
         write_start_of_main(job.directory, state)
 
 
-def _keep_generation(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
-    """Write a generation that has ended, and its main iteration when that has too."""
-    write_generation(job.directory, state, _measured(job, working, state.candidates), facts)
+def _keep_generation(
+    job: Job, working: WorkingStack, states: tuple[IsacState, IsacState], facts: RunFacts
+) -> None:
+    """Write a generation that has ended (its last two states), and a main iteration likewise."""
+    before, state = states
+    candidates = _measured(job, working, state.candidates)
+    classes = _measured(job, working, _found_in_last_generation(state))
+    write_generation(job.directory, state, before.pool, candidates, classes, facts)
     if state.main_done:
-        classes = _measured(job, working, state.accounted)
-        write_main_iteration(job.directory, state, classes, facts)
+        everything = _measured(job, working, state.accounted)
+        write_main_iteration(job.directory, state, everything, facts)
         save_state(job.directory.state_after_main(state.main_iteration), state)
 
 
-def _record_generation(
-    job: Job, state: IsacState, agreement: tuple[float, ...], seconds: float
-) -> None:
+def _record_generation(job: Job, before: IsacState, state: IsacState, seconds: float) -> None:
     """Put a generation that has ended on record."""
     place = (state.main_iteration, state.generation)
-    found = [g for g in state.accounted if (g.main_iteration, g.generation) == place]
-    images = len(state.pool) + _accounted(found)
+    found = _found_in_last_generation(state)
+    accounted = _accounted(state.accounted) - _accounted(before.accounted)
     # a start that was stopped may have left a row of its own
-    before = [r for r in job.record.generations if (r.main_iteration, r.generation) < place]
+    rows = [r for r in job.record.generations if (r.main_iteration, r.generation) < place]
     row = GenerationRecord(
         main_iteration=state.main_iteration,
         generation=state.generation,
-        images=images,
+        images=len(before.pool),
         groups=len(state.candidates),
         classes=len(found),
-        accounted=_accounted(found),
+        accounted=accounted,
         rounds=state.sac_round,
-        agreement=agreement[-1] if agreement else 0.0,
+        agreement=before.agreement[-1] if before.agreement else 0.0,
         seconds=round(seconds, 3),
     )
-    job.record.generations[:] = [*before, row]
+    job.record.generations[:] = [*rows, row]
     write_record(job.directory.run_json, job.record)
     job.progress.note(
-        f"main {place[0]}, generation {place[1]}: {len(found)} new classes of "
-        f"{_accounted(found)} of {images} particles, {_accounted(state.accounted)} in all"
+        f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {accounted} of "
+        f"{len(before.pool)} particles accounted for, {_accounted(state.accounted)} in all"
     )
+
+
+def _found_in_last_generation(state: IsacState) -> tuple[StableGroup, ...]:
+    """Classes of the generation that has ended, as they are now."""
+    place = (state.main_iteration, state.generation)
+    return tuple(g for g in state.accounted if (g.main_iteration, g.generation) == place)
 
 
 def _note_round(job: Job, state: IsacState, seconds: float) -> None:
