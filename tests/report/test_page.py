@@ -89,7 +89,7 @@ def test_figures_add_up(report: ReportData) -> None:
 def test_flow_says_in_words_what_it_shows(report: ReportData) -> None:
     text = render_page(report, "1.2.3")
     assert (
-        "Of 20 particles: 4 in generation 1.1, 3 in generation 1.2, 2 in generation 2.1, 11 left."
+        "Particles: 4 in generation 1.1, 3 in generation 1.2, 2 in generation 2.1, 11 left over."
     ) in text
 
 

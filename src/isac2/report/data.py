@@ -167,7 +167,7 @@ class ReportData:
     facts : tuple of (str, str)
         Version, date, seed and the like, by name.
     particle_count : int
-        Images in the input stack.
+        Images in the input stack; 0 when not known.
     pixel_size_in_angstroms : float
         Of the working images and averages; NaN when not known.
     radius : float

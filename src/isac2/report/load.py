@@ -73,12 +73,13 @@ def load_report(path: Path) -> ReportData:
         generations=_generations(record),
         phases=_phases(record),
         parameters=_parameters(record),
+        warnings=tuple(record.warnings) if record else (),
         members=members,
         chain=_chain(directory, len(classes.sizes)),
         ring_correlation=_ring_correlation(headers, averages.shape[-1]),
         initial_average=_initial_average(directory),
     )
-    return remarks(sample_members(data, directory.working_images), record)
+    return remarks(sample_members(data, directory.working_images))
 
 
 def _read_averages(directory: RunDirectory) -> tuple[NDArray[np.float32], Headers]:
@@ -141,10 +142,13 @@ def _pixel_errors(directory: RunDirectory, ids: NDArray[np.int64]) -> NDArray[np
 
 
 def _particle_count(directory: RunDirectory, record: RunRecord | None) -> int:
+    """Images in the stack; 0 when nothing says how many."""
     if record is not None:
         return record.input.images
     files = (directory.processed_images, directory.not_processed_images)
-    return sum(len(read_ids(file)) for file in files if file.exists())
+    if not all(file.exists() for file in files):
+        return 0
+    return sum(len(read_ids(file)) for file in files)
 
 
 def _pixel_size(headers: Headers, record: RunRecord | None) -> float:

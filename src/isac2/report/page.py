@@ -15,6 +15,7 @@ __all__ = ["render_page"]
 
 _SCRIPTS = ("pictures.js", "charts.js", "gallery.js", "class_page.js", "compare.js", "main.js")
 _MISSING = "\u2013"
+_LEFT = "left over"
 _NO_PICTURE = "data:,"
 
 
@@ -141,44 +142,42 @@ def _figure(name: str, value: str, remark: str) -> str:
 
 
 def _steps(data: ReportData) -> list[tuple[str, int]]:
-    """Name and particles of each generation that accounted for any."""
+    """Name and particles of each generation that accounted for any, and of what is left over."""
     rows = [
-        (f"generation {row.main_iteration}.{row.generation}", row.accounted)
+        (f"in generation {row.main_iteration}.{row.generation}", row.accounted)
         for row in data.generations
         if row.accounted
     ]
-    return rows or [("in classes", _accounted(data))]
+    rows = rows or [("in classes", _accounted(data))]
+    left = data.particle_count - sum(count for _, count in rows)
+    return [*rows, (_LEFT, left)] if left > 0 else rows
 
 
 def _flow(data: ReportData) -> str:
-    steps = _steps(data)
-    left = data.particle_count - sum(count for _, count in steps)
-    bars = [
-        f'<i style="flex:{count};--fade:{min(place, 5)}" title="{escape(name)}: {_count(count)}">'
+    return "".join(
+        f'<i {_flow_look(name, place, f"flex:{count}")} title="{escape(name)}: {_count(count)}">'
         "</i>"
-        for place, (name, count) in enumerate(steps)
+        for place, (name, count) in enumerate(_steps(data))
         if count
-    ]
-    if left > 0:
-        bars.append(f'<i class="rest" style="flex:{left}" title="left over: {_count(left)}"></i>')
-    return "".join(bars)
+    )
 
 
 def _flow_legend(data: ReportData) -> str:
-    steps = _steps(data)
-    left = data.particle_count - sum(count for _, count in steps)
-    rows = [
-        f'<li><i style="--fade:{min(place, 5)}"></i>{escape(name)}: {_count(count)}</li>'
-        for place, (name, count) in enumerate(steps)
-    ]
-    return "".join([*rows, f'<li><i class="rest"></i>left over: {_count(left)}</li>'])
+    return "".join(
+        f"<li><i {_flow_look(name, place)}></i>{escape(name)}: {_count(count)}</li>"
+        for place, (name, count) in enumerate(_steps(data))
+    )
+
+
+def _flow_look(name: str, place: int, style: str = "") -> str:
+    """Return the attributes that colour a part of the flow."""
+    kind = "rest" if name == _LEFT else "taken"
+    return f'class="{kind}" style="--fade:{min(place, 5)};{style}"'
 
 
 def _flow_sentence(data: ReportData) -> str:
-    steps = _steps(data)
-    left = data.particle_count - sum(count for _, count in steps)
-    parts = [f"{_count(count)} in {name}" for name, count in steps]
-    return f"Of {_count(data.particle_count)} particles: {', '.join(parts)}, {_count(left)} left."
+    parts = ", ".join(f"{_count(count)} {name}" for name, count in _steps(data))
+    return f"Particles: {parts}."
 
 
 def _warnings(data: ReportData) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 from isac2.report.checks import bright_centre, is_off_centre, touches_the_edge
 from isac2.report.data import ReportData
 from isac2.report.payload import MOST_MEMBERS
-from isac2.run.record import RunRecord
 
 __all__ = ["remarks"]
 
@@ -19,10 +18,9 @@ _LITTLE_AGREEMENT = 0.5
 _NAMED = 12  # classes that a sentence lists
 
 
-def remarks(data: ReportData, record: RunRecord | None) -> ReportData:
-    """Add the run's own warnings, and what the averages and the counts show."""
-    found = [*(record.warnings if record else ()), *_about_counts(data), *_about_averages(data)]
-    return replace(data, warnings=(*data.warnings, *found))
+def remarks(data: ReportData) -> ReportData:
+    """Add what the counts and the averages show to the warnings of the run itself."""
+    return replace(data, warnings=(*data.warnings, *_about_counts(data), *_about_averages(data)))
 
 
 def _about_counts(data: ReportData) -> list[str]:

@@ -55,7 +55,7 @@ class Comparison {
 
   show(other, name) {
     this.place.replaceChildren(this.figures(other, name));
-    if (!this.report.members || !other.members || this.report.particles !== other.particles) {
+    if (!this.report.particles || !this.report.members || !other.members || this.report.particles !== other.particles) {
       this.place.append(element("p", { class: "note" }, "The two reports do not list the particles of one and the same stack, so their classes cannot be matched."));
       return;
     }
