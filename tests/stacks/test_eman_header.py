@@ -76,6 +76,8 @@ def test_a_table_survives_as_headers() -> None:
         psi_prior_in_degrees=np.array([7.0, 8.0]),
         tube_id=np.array([1, 2]),
         original_id=np.array([70, 80]),
+        class_number=np.array([0, 3]),
+        phase_flipped=np.array([True, False]),
     )
     back = metadata_from_headers(headers_from_metadata(table))
     for name in table.__dataclass_fields__:

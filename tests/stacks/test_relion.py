@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +202,17 @@ def test_an_empty_table_is_refused(folder: Path) -> None:
     write_star(folder / "x.star", {"particles": {"rlnImageName": np.empty(0, "S1")}})
     with pytest.raises(InputError, match="has no rows"):
         open_stack(folder / "x.star")
+
+
+def test_phases_flipped_before_are_known_and_written(folder: Path) -> None:
+    text = STAR_31.replace(
+        "_rlnImagePixelSize #6", "_rlnImagePixelSize #6\n_rlnCtfDataArePhaseFlipped"
+    )
+    text = text.replace("2 b 200 1.4 0.1 1.25", "2 b 200 1.4 0.1 1.25 1")
+    (folder / "x.star").write_text(text.replace("1 a 300 2.7 0.07 1.25", "1 a 300 2.7 0.07 1.25 0"))
+    metadata = open_stack(folder / "x.star").metadata
+    assert metadata.phase_flipped.tolist() == [False, True]
+    stack = open_stack(folder / "p.mrcs")
+    stack.metadata = replace(stack.metadata, phase_flipped=np.array([True, False, True]))
+    write_particles_star(folder / "y.star", stack)
+    assert open_stack(folder / "y.star").metadata.phase_flipped.tolist() == [True, False, True]

@@ -35,6 +35,7 @@ def full_stack(folder: Path, seed: int = 1) -> Stack:
         amplitude_contrast=np.full(COUNT, 0.1),
         micrograph=np.array([f"mic {i}.mrc" for i in range(COUNT)], object),
         psi_prior_in_degrees=random.uniform(-180, 180, COUNT),
+        class_number=random.integers(0, 4, COUNT),
         poses=make_poses(
             random.uniform(-180, 180, COUNT),
             random.uniform(-3, 3, COUNT),
@@ -67,6 +68,7 @@ def assert_same(found: Stack, expected: Stack) -> None:
         "psi_prior_in_degrees",
     ):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-5, err_msg=name)
+    assert a.class_number.tolist() == b.class_number.tolist()
     assert a.micrograph.tolist() == b.micrograph.tolist()
     assert a.poses is not None
     assert b.poses is not None

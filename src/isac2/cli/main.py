@@ -27,6 +27,10 @@ VERBS = {
     "run": Verb("isac2.cli.run", "Sort a particle stack into validated class averages."),
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
+    "report": Verb("isac2.cli.report", "Write the page that shows a run."),
+    "info": Verb("isac2.cli.info", "Say what is in a particle stack."),
+    "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
+    "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),
 }
 """Each module exposes its click command as `command`; it is imported when it is used."""
 

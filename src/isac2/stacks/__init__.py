@@ -1,5 +1,6 @@
 """What a particle stack is: lazy pixels and one table of metadata, one module a format."""
 
+from isac2.stacks.checking import check_stack
 from isac2.stacks.eman_hdf import read_eman_headers, write_eman_hdf
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.mrc import write_mrcs
@@ -15,6 +16,7 @@ __all__ = [
     "Stack",
     "StarTable",
     "WriteOptions",
+    "check_stack",
     "open_stack",
     "read_eman_headers",
     "read_star",

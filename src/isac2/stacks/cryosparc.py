@@ -18,17 +18,27 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError
 from isac2.files import atomic_path
-from isac2.poses import cryosparc_from_poses, poses_from_cryosparc
+from isac2.poses import PoseArray, cryosparc_from_poses, poses_from_cryosparc
 from isac2.stacks.image_files import open_named_files
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 
-__all__ = ["open_cryosparc", "pose_columns", "read_cs", "write_cs", "write_particles_cs"]
+__all__ = [
+    "class_columns",
+    "open_cryosparc",
+    "pose_columns",
+    "read_cs",
+    "write_cs",
+    "write_particles_cs",
+]
 
 _LONGEST_HEADER = 1 << 17
 
 MIRROR = "isac2/mirror"
 """Our own field: 1 where a pose holds against the mirrored average, which cryoSPARC cannot say."""
+
+ACCOUNTED = "isac2/accounted"
+"""Our own field: 0 where a particle is in no class, which cryoSPARC cannot say either."""
 
 NUMBERS = {
     "pixel_size_in_angstroms": ("blob/psize_A", 1.0),
@@ -167,6 +177,8 @@ def _metadata(columns: Mapping[str, NDArray[Any]], count: int) -> Metadata:
             known[field] = columns[name].astype(np.float64).reshape(count) * factor
     if "ctf/exp_group_id" in columns:
         known["optics_group"] = columns["ctf/exp_group_id"].astype(np.int64)
+    if "alignments2D/class" in columns:
+        known["class_number"] = _class_numbers(columns)
     if "location/micrograph_path" in columns:
         known["micrograph"] = _text(columns["location/micrograph_path"])
     shape = columns.get("location/micrograph_shape")
@@ -189,6 +201,13 @@ def _metadata(columns: Mapping[str, NDArray[Any]], count: int) -> Metadata:
         flip = columns.get(MIRROR, np.zeros(count, np.uint8))
         metadata = replace(metadata, poses=poses_from_cryosparc(pose, shift, flip != 0))
     return metadata
+
+
+def _class_numbers(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """Return classes from 1; 0 where our own field says that a particle is in none."""
+    numbers = columns["alignments2D/class"].astype(np.int64) + 1
+    accounted = columns.get(ACCOUNTED)
+    return numbers if accounted is None else np.where(accounted != 0, numbers, 0)
 
 
 def write_cs(path: str | os.PathLike[str], columns: Mapping[str, ArrayLike]) -> None:
@@ -278,11 +297,27 @@ def _known_columns(stack: Stack) -> dict[str, NDArray[Any]]:
         table["location/micrograph_path"] = _storable(metadata.micrograph)
     if metadata.poses is not None:
         table.update(pose_columns(metadata.poses, metadata.pixel_size_in_angstroms))
+    if (metadata.class_number >= 0).all():
+        table.update(class_columns(metadata.class_number))
+    return table
+
+
+def class_columns(class_number: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return the fields of classes counted from 1; 0, no class, becomes one more class at the end.
+
+    cryoSPARC counts classes from 0 and puts every particle into one.
+    """
+    accounted = class_number > 0
+    last = int(class_number.max(initial=0))
+    numbers = np.where(accounted, class_number - 1, last).astype(np.uint32)
+    table: dict[str, NDArray[Any]] = {"alignments2D/class": numbers}
+    if not accounted.all():
+        table[ACCOUNTED] = accounted.astype(np.uint8)
     return table
 
 
 def pose_columns(
-    poses: NDArray[Any], pixel_size_in_angstroms: NDArray[np.float64]
+    poses: PoseArray, pixel_size_in_angstroms: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
     """Return the `alignments2D` fields of poses (n,), and our own field where any is mirrored."""
     pose, shift, mirror = cryosparc_from_poses(poses)

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,14 @@ from isac2.stacks._berkeley import read_berkeley_tree
 from isac2.stacks._images import ImageFile, RawImages
 from isac2.stacks._plain_pickle import load_plain_pickle
 from isac2.stacks.eman_header import HeaderValue, metadata_from_headers
+from isac2.stacks.faults import Faults
 from isac2.stacks.image_files import open_image_file
 from isac2.stacks.stack import Stack
 
-__all__ = ["bdb_file", "open_eman_bdb"]
+__all__ = ["Place", "bdb_file", "open_eman_bdb", "open_place", "read_bdb_places"]
 
 _SCALARS = (int, float, str, bool)
+_LARGEST_GAP = 10_000
 _PIXEL = np.dtype("<f4")
 
 
@@ -64,43 +66,87 @@ def open_eman_bdb(name: str) -> Stack:
     if "?" in name:
         raise InputError(f"{name}: selections behind a question mark are not understood.")
     path = bdb_file(name)
-    records = read_berkeley_tree(path, path.stem)
+    headers, places = read_bdb_places(path, Faults())
     try:
-        headers, slots = _decode(records)
-        files, file_index, places = _locate(path, headers, slots)
+        files, file_index, slots = _locate(places)
         metadata = metadata_from_headers([_without_location(header) for header in headers])
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from None
     sizes = np.array([file.pixel_size_in_angstroms for file in files])[file_index]
     metadata = metadata.with_pixel_sizes(sizes)
-    return Stack(Path(name), "EMAN2 BDB", files, file_index, places, metadata)
+    return Stack(Path(name), "EMAN2 BDB", files, file_index, slots, metadata)
 
 
-def _decode(records: Mapping[bytes, bytes]) -> tuple[list[dict[str, HeaderValue]], dict[Any, int]]:
-    """Return the headers in the order of their numbers, and the slots of real images."""
+@dataclass(frozen=True)
+class Place:
+    """Where the pixels of one image are.
+
+    Attributes
+    ----------
+    source : Path
+        The file.
+    shape : tuple of int or None
+        Rows and columns of raw float32 images; None for a file that says so itself.
+    start : int
+        Byte from which raw images are counted.
+    number : int
+        Number of the image, from 0.
+    """
+
+    source: Path
+    shape: tuple[int, int] | None
+    start: int
+    number: int
+
+
+def read_bdb_places(path: Path, faults: Faults) -> tuple[list[dict[str, HeaderValue]], list[Place]]:
+    """Return the header and the place of the pixels of every image that can be understood."""
+    records = read_berkeley_tree(path, path.stem)
+    headers, slots = _decode(path, records, faults)
+    good, places = [], []
+    for number, header in headers.items():
+        try:
+            places.append(_place(path, number, header, slots))
+        except ValueError as error:
+            faults.add(f"{path}: {error}.")
+            continue
+        good.append(header)
+    return good, places
+
+
+def _decode(
+    path: Path, records: Mapping[bytes, bytes], faults: Faults
+) -> tuple[dict[int, dict[str, HeaderValue]], dict[Any, int]]:
+    """Return the headers by their numbers, ascending, and the slots of images with pixels."""
     headers: dict[int, dict[str, HeaderValue]] = {}
     slots: dict[Any, int] = {}
-    last = -1
+    last: Any = -1
     for raw_key, raw_value in records.items():
-        size, mark, pickled = raw_key.partition(b"\x80")
-        if size and mark:  # <nx>x<ny>x<nz> + pickled number -> slot
-            number = _load(mark + pickled, "a key")
-            slots[size.decode("latin1"), number] = _load(raw_value, "the slot of an image")
-            continue
-        key = _load(raw_key, "a key")
-        if key == "maxrec":
-            last = _load(raw_value, "the number of images")
-        elif isinstance(key, int):
-            headers[key] = _plain_header(_load(raw_value, f"image {key + 1}"), key)
-    if not headers:
-        raise ValueError("it holds no images")
+        try:
+            size, mark, pickled = raw_key.partition(b"\x80")
+            if size and mark:  # <nx>x<ny>x<nz> + pickled number -> slot
+                number = _load(mark + pickled, "a key")
+                slots[size.decode("latin1"), number] = _load(raw_value, "the slot of an image")
+                continue
+            key = _load(raw_key, "a key")
+            if key == "maxrec":
+                last = _load(raw_value, "the number of images")
+            elif isinstance(key, int) and key >= 0:
+                headers[key] = _plain_header(_load(raw_value, f"image {key + 1}"), key)
+        except (ValueError, TypeError) as error:
+            faults.add(f"{path}: {error}.")
     if not isinstance(last, int) or not -1 <= last < 2**31:
-        raise ValueError("its number of images is no number")
+        faults.add(f"{path}: its number of images is no number.")
+        last = -1
+    if not headers:
+        raise InputError(f"{path} holds no images.")
     count = max(last, max(headers)) + 1
-    if len(headers) != count:
-        lost = next(number for number in range(count) if number not in headers)
-        raise ValueError(f"image {lost + 1} of {count} has no header")
-    return [headers[number] for number in range(count)], slots
+    if count > len(headers) + _LARGEST_GAP:
+        raise InputError(f"{path} claims {count} images, but has only {len(headers)}.")
+    for lost in range(count):
+        if lost not in headers:
+            faults.add(f"{path}: image {lost + 1} of {count} has no header.")
+    return dict(sorted(headers.items())), slots
 
 
 def _load(pickled: bytes, what: str) -> Any:
@@ -138,36 +184,31 @@ def _without_location(header: dict[str, HeaderValue]) -> dict[str, HeaderValue]:
 
 
 def _locate(
-    path: Path, headers: list[dict[str, HeaderValue]], slots: Mapping[Any, int]
+    places: list[Place],
 ) -> tuple[list[ImageFile], NDArray[np.int32], NDArray[np.int64]]:
-    """Say where the pixels of each image are: file and number in it."""
-    files: list[ImageFile] = []
-    index: dict[Any, int] = {}
-    wanted: dict[Any, list[tuple[int, int]]] = defaultdict(list)
-    for number, header in enumerate(headers):
-        key, place = _place(path, number, header, slots)
-        wanted[key].append((number, place))
-    file_index, places = np.zeros(len(headers), np.int32), np.zeros(len(headers), np.int64)
-    for key, images in wanted.items():
-        numbers, positions = (np.array(column) for column in zip(*images, strict=True))
-        source, shape, remainder = key
-        if shape is None:
-            file: ImageFile = open_image_file(source)
-        else:
-            file = _open_raw(source, shape, remainder)
-        index[key] = len(files)
-        files.append(file)
-        file_index[numbers], places[numbers] = index[key], positions
-    return files, file_index, places
+    """Open the files of pixels, and say which file and which number each image has."""
+    index: dict[tuple[Path, tuple[int, int] | None, int], int] = {}
+    keys = [(place.source, place.shape, place.start) for place in places]
+    file_index = np.array([index.setdefault(key, len(index)) for key in keys], np.int32)
+    return (
+        [open_place(source, shape, start) for source, shape, start in index],
+        file_index,
+        np.array([place.number for place in places], np.int64),
+    )
+
+
+def open_place(source: Path, shape: tuple[int, int] | None, start: int) -> ImageFile:
+    """Open a file of pixels that BDB headers name."""
+    return open_image_file(source) if shape is None else _open_raw(source, shape, start)
 
 
 def _place(
     path: Path, number: int, header: Mapping[str, HeaderValue], slots: Mapping[Any, int]
-) -> tuple[tuple[Path, tuple[int, int] | None, int], int]:
-    """Return the file, the shape and the first byte that an image counts from, and its number."""
+) -> Place:
+    """Say where the pixels of one image are."""
     try:
         nx, ny, nz = (int(header[side]) for side in ("nx", "ny", "nz"))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise ValueError(f"image {number + 1} does not say its size") from None
     if min(nx, ny) < 1 or max(nx, ny) > 1 << 16 or nz != 1:
         raise ValueError(f"image {number + 1} has the impossible size {nx} x {ny} x {nz}")
@@ -176,19 +217,18 @@ def _place(
         slot = slots.get((f"{nx}x{ny}x{nz}", number))
         if not isinstance(slot, int):
             raise ValueError(f"there are no pixels of image {number + 1}")
-        return (path.with_name(f"{path.stem}_{nx}x{ny}x{nz}"), (ny, nx), 0), slot
+        return Place(path.with_name(f"{path.stem}_{nx}x{ny}x{nz}"), (ny, nx), 0, slot)
     name, star, offset = str(target).rpartition("*")
-    if not star or not offset.isdigit():
-        if str(target).endswith((".mrcs", ".mrc", ".hdf")):
-            try:
-                return (path.parent / str(target), None, 0), int(header["ptcl_source_coord_id"])
-            except (KeyError, TypeError, ValueError):
-                raise ValueError(
-                    f"image {number + 1} does not say its ptcl_source_coord_id"
-                ) from None
-        raise ValueError(f"image {number + 1} has the unreadable data_path {str(target)[:80]!r}")
-    slot, remainder = divmod(int(offset), nx * ny * _PIXEL.itemsize)
-    return (path.parent / name, (ny, nx), remainder), slot
+    if star and offset.isdecimal() and len(offset) < 19:
+        slot, remainder = divmod(int(offset), nx * ny * _PIXEL.itemsize)
+        return Place(path.parent / name, (ny, nx), remainder, slot)
+    if not str(target).endswith((".mrcs", ".mrc", ".hdf")):
+        shown = repr(str(target)[:80])
+        raise ValueError(f"image {number + 1} has the unreadable data_path {shown}")
+    try:
+        return Place(path.parent / str(target), None, 0, int(header["ptcl_source_coord_id"]))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(f"image {number + 1} does not say its ptcl_source_coord_id") from None
 
 
 def _open_raw(source: Path, shape: tuple[int, int], offset: int) -> RawImages:

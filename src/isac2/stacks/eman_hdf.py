@@ -19,6 +19,7 @@ from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.stacks._images import OpenFiles, RawImages, image_chunks
 from isac2.stacks.eman_header import HeaderValue
+from isac2.stacks.faults import Faults
 
 __all__ = ["HdfImages", "open_eman_hdf", "read_eman_headers", "write_eman_hdf"]
 
@@ -27,6 +28,7 @@ _TRANSFORM = np.dtype([(f"{row}{column}", "<f4") for row in range(3) for column 
 _ALWAYS_LISTS = ("members",)
 _LARGEST_RATIO = 1100  # deflate shrinks at most about a thousandfold
 _LARGEST_SIDE = 1 << 16
+_LARGEST_GAP = 10_000
 _ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
 _LOCK = threading.Lock()
 
@@ -86,7 +88,7 @@ def open_eman_hdf(path: Path) -> HdfImages:
     InputError
         When it is no such file, or lacks an image; images of different sizes are named.
     """
-    return _scan(path, ())[0]
+    return _scan(path, (), Faults())[0]
 
 
 def read_eman_headers(
@@ -111,7 +113,7 @@ def read_eman_headers(
     InputError
         When the file cannot be read, or has no such image.
     """
-    headers = _scan(Path(path), None if numbers is None else set(numbers))[1]
+    headers = _scan(Path(path), None if numbers is None else set(numbers), Faults())[1]
     if numbers is None:
         return list(headers.values())
     lost = [number for number in numbers if number not in headers]
@@ -120,41 +122,47 @@ def read_eman_headers(
     return [headers[number] for number in numbers]
 
 
-def scan_eman_hdf(path: Path) -> tuple[HdfImages, list[dict[str, HeaderValue]]]:
-    """Return the images and all their headers, in one pass over the file."""
-    images, headers = _scan(path, None)
-    return images, list(headers.values())
+def scan_eman_hdf(
+    path: Path, faults: Faults | None = None
+) -> tuple[HdfImages, dict[int, dict[str, HeaderValue]]]:
+    """Return the images and the headers, by number, of those that can be read, in one pass."""
+    return _scan(path, None, faults or Faults())
 
 
 def _scan(
-    path: Path, wanted: Container[int] | None
+    path: Path, wanted: Container[int] | None, faults: Faults
 ) -> tuple[HdfImages, dict[int, dict[str, HeaderValue]]]:
     """Look at all images, and read the headers of those wanted (None: all)."""
-    size = path.stat().st_size if path.exists() else 0
     file = _open_hdf(path)
-    number = None
     headers: dict[int, dict[str, HeaderValue]] = {}
+    shape: tuple[int, int] | None = None
     try:
+        size = path.stat().st_size
         group = _images_group(file.id, path)
-        count = _image_count(group, path)
-        offsets = np.full(count, -1, np.int64)
-        shape = (0, 0)
-        for number in range(count):
-            image = _open_group(group, str(number).encode())
-            found, offsets[number] = _look_at_pixels(image, size)
-            if number and found != shape:
-                raise InputError(
+        offsets = np.full(_image_count(group, path, faults), -1, np.int64)
+        for number in range(len(offsets)):
+            try:
+                image = _open_group(group, str(number).encode())
+                found, offsets[number] = _look_at_pixels(image, size)
+                header = (
+                    _read_attributes(image, size) if wanted is None or number in wanted else None
+                )
+            except _ERRORS as error:
+                faults.add(str(_unreadable(path, error, number)))
+                continue
+            shape = shape or found
+            if found != shape:
+                faults.add(
                     f"{path}: image {number + 1} is {found[1]} x {found[0]} pixels, but the first "
                     f"is {shape[1]} x {shape[0]}."
                 )
-            shape = found
-            if wanted is None or number in wanted:
-                headers[number] = _read_attributes(image, size)
+            elif header is not None:
+                headers[number] = header
     except _ERRORS as error:
-        raise _unreadable(path, error, number) from None
+        raise _unreadable(path, error, None) from None
     finally:
         file.close()
-    return HdfImages(path, count, shape, offsets), headers
+    return HdfImages(path, len(offsets), shape or (0, 0), offsets), headers
 
 
 def _open_hdf(path: Path) -> h5py.File:
@@ -190,7 +198,7 @@ def _images_group(file: Any, path: Path) -> Any:
         ) from None
 
 
-def _image_count(group: Any, path: Path) -> int:
+def _image_count(group: Any, path: Path, faults: Faults) -> int:
     """Return the number of images, having checked that each has its group."""
     numbers = {int(name) for name in group if name.isdigit() and len(name) < 10}
     if not numbers:
@@ -198,12 +206,14 @@ def _image_count(group: Any, path: Path) -> int:
     count = max(numbers) + 1
     if h5a.exists(group, b"imageid_max"):
         count = max(count, int(_read_attribute(group, b"imageid_max", 64)) + 1)
-    if len(numbers) != count:
-        lost = next(number for number in range(count) if number not in numbers)
-        raise InputError(
-            f"{path}: image {lost + 1} of {count} is missing (there is no group "
-            f"/MDF/images/{lost})."
-        )
+    if count > len(numbers) + _LARGEST_GAP:
+        raise InputError(f"{path} claims {count} images, but has only {len(numbers)}.")
+    for lost in range(count):
+        if lost not in numbers:
+            faults.add(
+                f"{path}: image {lost + 1} of {count} is missing (there is no group "
+                f"/MDF/images/{lost})."
+            )
     return count
 
 

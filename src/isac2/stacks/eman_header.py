@@ -171,7 +171,7 @@ def metadata_from_headers(headers: Sequence[Mapping[str, HeaderValue]]) -> Metad
     columns = {name: getattr(metadata, name) for name in (*_CTF_FIELDS, "pixel_size_in_angstroms")}
     for name in ("coordinate_x", "coordinate_y", "psi_prior_in_degrees"):
         columns[name] = getattr(metadata, name)
-    for name in ("micrograph", "original_id", "tube_id"):
+    for name in ("micrograph", "original_id", "tube_id", "class_number", "phase_flipped"):
         columns[name] = getattr(metadata, name)
     matrices = np.tile(np.eye(3, 4), (len(headers), 1, 1))
     tubes: dict[str, int] = {}
@@ -208,6 +208,10 @@ def _header_fields(header: Mapping[str, HeaderValue], tubes: dict[str, int]) -> 
         fields["micrograph"] = str(header["ptcl_source_image"])
     if "segment_angle" in header:
         fields["psi_prior_in_degrees"] = float(header["segment_angle"])
+    if "ctf_applied" in header:
+        fields["phase_flipped"] = int(header["ctf_applied"]) == 1
+    if "class_id" in header:
+        fields["class_number"] = int(header["class_id"]) + 1
     if "originalid" in header:
         fields["original_id"] = int(header["originalid"])
     for key in ("filament_id", "filament"):
@@ -275,7 +279,7 @@ def _add_known(headers: list[dict[str, HeaderValue]], metadata: Metadata) -> Non
             header["ctf"] = format_eman_ctf(
                 **values, pixel_size_in_angstroms=float(pixel_size[row])
             )
-            header["ctf_applied"] = 0
+            header["ctf_applied"] = int(metadata.phase_flipped[row])
         if np.isfinite(metadata.coordinate_x[row] + metadata.coordinate_y[row]):
             place = [metadata.coordinate_x[row], metadata.coordinate_y[row]]
             whole = all(value == round(value) for value in place)
@@ -288,5 +292,7 @@ def _add_known(headers: list[dict[str, HeaderValue]], metadata: Metadata) -> Non
             header["filament_id"] = f"{metadata.micrograph[row]}:{metadata.tube_id[row]}"
         if metadata.original_id[row] >= 0:
             header["originalid"] = int(metadata.original_id[row])
+        if metadata.class_number[row] >= 0:
+            header["class_id"] = int(metadata.class_number[row]) - 1
         if matrices is not None:
             header["xform.align2d"] = matrices[row]

@@ -15,10 +15,11 @@ from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.stacks.eman_hdf import HdfImages, read_eman_headers
 from isac2.stacks.eman_header import HeaderValue, metadata_from_headers
+from isac2.stacks.faults import Faults
 from isac2.stacks.image_files import open_named_files
 from isac2.stacks.stack import Stack
 
-__all__ = ["open_eman_lst", "write_eman_lst"]
+__all__ = ["open_eman_lst", "read_lst_lines", "write_eman_lst"]
 
 _LONGEST_LINE = 1 << 20
 _FAST_HEADER = (
@@ -35,7 +36,7 @@ def open_eman_lst(path: Path, root: Path | None = None) -> Stack:
     InputError
         When a line cannot be understood, or a file it names is missing or broken.
     """
-    slots, names, own = _read_lines(path)
+    slots, names, own = read_lst_lines(path, Faults())
     unique, inverse = np.unique(np.array(names, object), return_inverse=True)
     file_index = inverse.astype(np.int32)
     files = open_named_files(path, [str(name) for name in unique], root)
@@ -59,10 +60,10 @@ def open_eman_lst(path: Path, root: Path | None = None) -> Stack:
     return Stack(path, "EMAN2 list", files, file_index, slots, metadata)
 
 
-def _read_lines(
-    path: Path,
+def read_lst_lines(
+    path: Path, faults: Faults
 ) -> tuple[NDArray[np.int64], list[str], list[dict[str, HeaderValue]]]:
-    """Return the number, the file and the header of each line."""
+    """Return the number, the file and the header of each line that can be understood."""
     numbers: list[int] = []
     names: list[str] = []
     headers: list[dict[str, HeaderValue]] = []
@@ -73,28 +74,36 @@ def _read_lines(
                 if not text or text.startswith("#"):
                     continue
                 words = text.split("\t" if "\t" in text else None, 2)
-                if len(words) < 2 or not words[0].strip().isdigit() or len(words[0]) > 18:
-                    raise ValueError(f"line {count} is not NUMBER FILE")
-                numbers.append(int(words[0]))
-                names.append(words[1].strip())
-                headers.append(_own_header(words[2].strip(), count) if len(words) > 2 else {})
+                try:
+                    number, name, header = _line_values(words)
+                except ValueError as error:
+                    faults.add(f"{path} is not a readable EMAN2 list: line {count} {error}.")
+                    continue
+                numbers.append(number)
+                names.append(name)
+                headers.append(header)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not a readable EMAN2 list: {error}.") from None
-    if not names:
+    if not names and not faults.sentences:
         raise InputError(f"{path} lists no images.")
     return np.array(numbers, np.int64), names, headers
 
 
-def _own_header(text: str, line: int) -> dict[str, HeaderValue]:
+def _line_values(words: list[str]) -> tuple[int, str, dict[str, HeaderValue]]:
+    """Return what the words of one line stand for; `ValueError` says what they are not."""
+    if len(words) < 2 or not words[0].strip().isdecimal() or len(words[0]) > 18:
+        raise ValueError("is not NUMBER FILE")
+    return int(words[0]), words[1].strip(), _own_header(words[2].strip()) if words[2:] else {}
+
+
+def _own_header(text: str) -> dict[str, HeaderValue]:
     """Read what stands behind the file's name: JSON, or words that are kept."""
     if not text.startswith("{"):
         return {"lst_comment": text} if text else {}
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(f"line {line} has broken JSON") from None
+        raise ValueError("has broken JSON") from None
     header = {}
     for key, value in values.items():
         plain = _plain_value(value)

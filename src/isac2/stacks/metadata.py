@@ -83,6 +83,10 @@ class Metadata:
         Number of the filament on its micrograph.
     original_id : int64 (n,)
         Id a program gave to the particle earlier.
+    class_number : int64 (n,)
+        Two-dimensional class, from 1; 0 for a particle in no class.
+    phase_flipped : bool (n,)
+        The CTF's phases have been flipped in the pixels already, as far as the file says.
     foreign : ForeignTables
         The file's own tables.
     """
@@ -103,6 +107,8 @@ class Metadata:
     psi_prior_in_degrees: NDArray[np.float64]
     tube_id: NDArray[np.int64]
     original_id: NDArray[np.int64]
+    class_number: NDArray[np.int64]
+    phase_flipped: NDArray[np.bool_]
     foreign: ForeignTables = field(default_factory=ForeignTables)
 
     def __len__(self) -> int:
@@ -159,8 +165,10 @@ def unknown_metadata(count: int) -> Metadata:
     """
     values: dict[str, Any] = {}
     for item in fields(Metadata):
-        if item.name in ("optics_group", "tube_id", "original_id"):
+        if item.name in ("optics_group", "tube_id", "original_id", "class_number"):
             values[item.name] = np.full(count, -1, np.int64)
+        elif item.name == "phase_flipped":
+            values[item.name] = np.zeros(count, bool)
         elif item.name == "micrograph":
             values[item.name] = np.full(count, "", object)
         elif item.name not in ("poses", "foreign"):

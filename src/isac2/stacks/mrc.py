@@ -177,7 +177,7 @@ def write_mrcs(
 
 
 class _Sums:
-    """Extremes and moments of what has been written, in float64."""
+    """Extremes and moments of the finite pixels that have been written, in float64."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -188,7 +188,9 @@ class _Sums:
         """Take one chunk of images into account, image by image to stay small."""
         self.images += len(chunk)
         for image in chunk:
-            values = image.astype(np.float64)
+            values = image[np.isfinite(image)].astype(np.float64)
+            if not values.size:
+                continue
             self.minimum = min(self.minimum, float(values.min()))
             self.maximum = max(self.maximum, float(values.max()))
             self.total += float(values.sum())
@@ -209,9 +211,10 @@ def _write_header(
     cell = (shape[2] * pixel_size, shape[1] * pixel_size, pixel_size)
     header["cella"], header["cellb"] = cell, (90.0, 90.0, 90.0)
     header["mapc"], header["mapr"], header["maps"] = 1, 2, 3
-    mean = sums.total / sums.pixels
-    variance = max(0.0, sums.total_squares / sums.pixels - mean * mean)
-    header["dmin"], header["dmax"] = sums.minimum, sums.maximum
+    mean = sums.total / max(1.0, sums.pixels)
+    variance = max(0.0, sums.total_squares / max(1.0, sums.pixels) - mean * mean)
+    if sums.pixels:
+        header["dmin"], header["dmax"] = sums.minimum, sums.maximum
     header["dmean"], header["rms"] = mean, np.sqrt(variance)
     header["map"] = b"MAP "
     header["nversion"] = 20140

@@ -92,7 +92,7 @@ def _open_hdf(path: Path) -> Stack:
 
     images, headers = scan_eman_hdf(path)
     try:
-        metadata = metadata_from_headers(headers)
+        metadata = metadata_from_headers(list(headers.values()))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from None
     index = np.zeros(images.count, np.int32)

@@ -21,7 +21,14 @@ from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 from isac2.stacks.star import StarTable, read_star, write_star
 
-__all__ = ["RelionParticles", "read_relion_particles", "relion_tables", "write_particles_star"]
+__all__ = [
+    "RelionParticles",
+    "read_relion_particles",
+    "relion_tables",
+    "split_image_name",
+    "split_image_names",
+    "write_particles_star",
+]
 
 NUMBERS = {
     "voltage_in_kilovolts": "rlnVoltage",
@@ -41,6 +48,7 @@ WHOLE_NUMBERS = {
     "optics_group": "rlnOpticsGroup",
     "tube_id": "rlnHelicalTubeID",
     "original_id": "isac2OriginalId",
+    "class_number": "rlnClassNumber",
 }
 """Fields of `Metadata` that are one column of whole numbers."""
 
@@ -102,7 +110,7 @@ def read_relion_particles(path: Path) -> RelionParticles:
     if not len(particles):
         raise InputError(f"{path}: the table data_{name} has no rows.")
     try:
-        paths, file_index, slots = _split_names(particles.columns[_image_label(particles)])
+        paths, file_index, slots = split_image_names(particles.columns[_image_label(particles)])
         metadata = _metadata(particles, tables.get("optics"))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from None
@@ -115,7 +123,7 @@ def _image_label(table: StarTable) -> str:
     return next((label for label in _IMAGE_LABELS if label in table), "")
 
 
-def _split_names(
+def split_image_names(
     names: TextColumn,
 ) -> tuple[tuple[str, ...], NDArray[np.int32], NDArray[np.int64]]:
     """Split `N@path` into paths, the path of each image, and its number from 0.
@@ -141,6 +149,20 @@ def _split_names(
     lengths = np.diff(np.concatenate((heads, [count])))
     file_index = np.repeat(inverse.astype(np.int32), lengths)
     return tuple(name.decode("utf-8", "surrogateescape") for name in unique), file_index, slots
+
+
+def split_image_name(name: bytes) -> tuple[int, str]:
+    """Split one `N@path` into the number, from 0, and the path.
+
+    Examples
+    --------
+    >>> split_image_name(b"000003@a.mrcs")
+    (2, 'a.mrcs')
+    """
+    number, _, path = name.partition(b"@") if b"@" in name else (b"1", b"@", name)
+    if not (path and number.isdigit() and len(number) < 19 and int(number) > 0):
+        raise ValueError(f"has the name {_shown(name)}, not NUMBER@FILE")
+    return int(number) - 1, path.decode("utf-8", "surrogateescape")
 
 
 def _image_numbers(
@@ -178,6 +200,9 @@ def _metadata(particles: StarTable, optics: StarTable | None) -> Metadata:
     pixel_size = _pixel_size(particles, optics, rows)
     if pixel_size is not None:
         known["pixel_size_in_angstroms"] = pixel_size
+    flipped = _column(particles, optics, rows, "rlnCtfDataArePhaseFlipped")
+    if flipped is not None:
+        known["phase_flipped"] = flipped == 1
     if "rlnMicrographName" in particles:
         known["micrograph"] = _strings(particles.columns["rlnMicrographName"])
     metadata = replace(unknown_metadata(len(particles)), **known)
@@ -366,7 +391,10 @@ def _known_columns(metadata: Metadata) -> dict[str, TextColumn]:
 def _optics(metadata: Metadata, box_size: int | None) -> tuple[StarTable, NDArray[np.int64]]:
     """Make the optics table: one group for each set of optics; and each particle's group."""
     values = np.stack([getattr(metadata, field) for field in _OPTICS_FIELDS], axis=1)
-    keyed = np.column_stack([metadata.optics_group, np.where(np.isnan(values), -1.0, values)])
+    flipped = metadata.phase_flipped
+    keyed = np.column_stack(
+        [metadata.optics_group, flipped, np.where(np.isnan(values), -1.0, values)]
+    )
     unique, first, group = np.unique(keyed, axis=0, return_index=True, return_inverse=True)
     numbers = np.arange(1, len(unique) + 1)
     columns: dict[str, ArrayLike] = {
@@ -376,6 +404,8 @@ def _optics(metadata: Metadata, box_size: int | None) -> tuple[StarTable, NDArra
     for column, label in enumerate(_OPTICS_FIELDS.values()):
         if np.isfinite(values[:, column]).all():
             columns[label] = values[first, column]
+    if flipped.any():
+        columns["rlnCtfDataArePhaseFlipped"] = flipped[first].astype(np.int8)
     if box_size is not None:
         columns["rlnImageSize"] = np.full(len(numbers), box_size)
     columns["rlnImageDimensionality"] = np.full(len(numbers), 2)

@@ -1,0 +1,27 @@
+"""`isac2 validate`: the exit code, and all faults of several files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isac2.cli.main import main
+from isac2.stacks import write_mrcs
+
+
+def test_good_and_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = str(tmp_path / "good.mrcs"), str(tmp_path / "bad.mrcs")
+    images = np.random.default_rng(1).normal(size=(3, 4, 4))
+    write_mrcs(good, images)
+    images[1:] = 0
+    write_mrcs(bad, images)
+    assert main(["validate", good]) == 0
+    assert "good.mrcs: no fault found." in capsys.readouterr().out
+    assert main(["validate", good, bad, str(tmp_path / "gone.star")]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert "images 2, 3 are unusable: all pixels are the same." in said[1]
+    assert "gone.star cannot be read" in said[2]
+    assert said[3] == "2 fault(s) found."
+    assert main(["validate", bad, "--quick"]) == 0

@@ -1,0 +1,173 @@
+"""Every fault of a stack is told, whatever its format."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from isac2.stacks import check_stack, open_stack, write_eman_hdf, write_mrcs, write_stack
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    images = np.random.default_rng(1).normal(size=(6, 4, 4)).astype(np.float32)
+    write_mrcs(tmp_path / "good.mrcs", images, 1.5)
+    images[1] = 7.0
+    images[3, 0, 0] = np.nan
+    images[4] = np.inf
+    with np.errstate(invalid="ignore"):
+        write_mrcs(tmp_path / "bad.mrcs", images, 1.5)
+    write_mrcs(tmp_path / "wide.mrcs", np.zeros((1, 4, 5)), 1.5)
+    write_mrcs(tmp_path / "big.mrcs", np.ones((1, 6, 6)), 1.5)
+    return tmp_path
+
+
+def test_a_good_stack_has_no_fault(folder: Path, shared: Path) -> None:
+    for name in ("a.star", "a.cs", "a.lst", "a.hdf"):
+        write_stack(folder / name, open_stack(folder / "good.mrcs"))
+        assert check_stack(folder / name) == []
+    golden = shared / "golden" / "eman2_files"
+    assert check_stack(f"bdb:{golden}/bdb_stack#virtual") == []
+    assert check_stack(golden / "compressed_8bit.hdf") == []
+    assert check_stack(shared / "data" / "filament_simulated" / "particles.star") == []
+
+
+def test_unusable_images_are_counted_and_named(folder: Path) -> None:
+    faults = check_stack(folder / "bad.mrcs")
+    assert [fault.partition(": ")[2] for fault in faults] == [
+        "images 4, 5 are unusable: pixels that are NaN or infinite.",
+        "image 2 is unusable: all pixels are the same.",
+    ]
+    assert check_stack(folder / "bad.mrcs", read_pixels=False) == []
+
+
+STAR = """
+data_optics
+loop_
+_rlnOpticsGroup
+_rlnVoltage
+1 300
+1 many
+data_particles
+loop_
+_rlnImageName
+_rlnOpticsGroup
+_rlnDefocusU
+1@good.mrcs 1 10000
+7@good.mrcs 1 deep
+1@good.mrcs 2 deeper
+1@gone.mrcs 1 0
+0@good.mrcs 1 0
+1@wide.mrcs 1 0
+1@big.mrcs 1 0
+2@bad.mrcs 1 0
+1@../../../outside.mrcs 1 0
+1@cut.mrcs 1 0
+"""
+
+
+def test_all_faults_of_a_star_are_told_at_once(folder: Path) -> None:
+    (folder / "x.star").write_text(STAR)
+    content = (folder / "good.mrcs").read_bytes()
+    (folder / "cut.mrcs").write_bytes(content[:-1])
+    faults = "\n".join(check_stack(folder / "x.star"))
+    for words in (
+        "row 2 of rlnVoltage in data_optics is 'many', not a number",
+        "row 2 of rlnDefocusU in data_particles is 'deep', not a number (and 1 more rows)",
+        "data_optics has two rows for the optics group 1",
+        "data_optics lacks the optics group 2",
+        "image 5 has the name '0@good.mrcs', not NUMBER@FILE",
+        "names gone.mrcs, which is not found",
+        "names ../../../outside.mrcs, which leads out of its own folder",
+        "names ../../../outside.mrcs, which is not found",
+        "cut.mrcs is cut short",
+        "wide.mrcs: images are 5 x 4 pixels, but must be square",
+        "big.mrcs: images are 6 pixels wide, most others 4",
+        "image 2 is beyond the end of",
+        "image 3 is listed a second time",
+        "all pixels are the same",
+    ):
+        assert words in faults
+    assert len(faults.splitlines()) == 14
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "fault"),
+    [
+        ("_rlnDefocusU", "1e9", "given the defocus U 1e+09 A, which cannot be"),
+        ("_rlnDefocusU", "1e4", "image 1 is without a part of the defocus"),
+        ("_rlnVoltage", "3", "image 1 is given the voltage 3 kV, which cannot be"),
+        ("_rlnAmplitudeContrast", "7", "image 1 is given the amplitude contrast 7, which"),
+    ],
+)
+def test_values_no_microscope_gives_are_told(
+    folder: Path, columns: str, row: str, fault: str
+) -> None:
+    text = f"data_\nloop_\n_rlnImageName\n{columns}\n1@good.mrcs {row}\n"
+    (folder / "x.star").write_text(text)
+    assert any(fault in sentence for sentence in check_stack(folder / "x.star"))
+
+
+def test_all_faults_of_an_hdf_are_told_at_once(folder: Path) -> None:
+    path = folder / "x.hdf"
+    write_eman_hdf(path, np.random.default_rng(1).normal(size=(5, 4, 4)))
+    with h5py.File(path, "r+") as file:
+        images = file["MDF/images"]
+        del images["1"]
+        del images["2/image"]
+        del images["3/image"]
+        images["3"].create_dataset("image", data=np.zeros((5, 5), "f4"))
+        images["4"].attrs["EMAN.ctf"] = np.bytes_("E1 2 3")
+    faults = check_stack(path)
+    assert len(faults) == 5
+    for number, words in enumerate(
+        (
+            "image 2 of 5 is missing",
+            "image 2: cannot be read",
+            "image 3: cannot be read as EMAN2 HDF (the dataset with the pixels is missing)",
+            "image 4 is 5 x 5 pixels",
+            "image 5: the CTF 'E1 2 3' does not have eight numbers",
+        )
+    ):
+        assert words in faults[number]
+
+
+def test_all_faults_of_a_list_are_told_at_once(folder: Path) -> None:
+    (folder / "x.lst").write_text(
+        "0\tgood.mrcs\nx y\n1\tgone.mrcs\n9\tgood.mrcs\t{\n8\tgood.mrcs\n"
+    )
+    faults = "\n".join(check_stack(folder / "x.lst"))
+    assert len(faults.splitlines()) == 4
+    for words in ("line 2 is not NUMBER FILE", "line 4 has broken JSON", "gone.mrcs", "beyond"):
+        assert words in faults
+
+
+def test_all_faults_of_a_bdb_are_told_at_once(folder: Path, shared: Path) -> None:
+    source = shared / "golden" / "eman2_files" / "bdb_stack" / "EMAN2DB"
+    shutil.copytree(source, folder / "EMAN2DB")
+    os.chmod(folder / "EMAN2DB", 0o755)
+    path = folder / "EMAN2DB" / "virtual.bdb"
+    os.chmod(path, 0o644)
+    content = path.read_bytes()
+    content = content.replace(b"clibpyAligner2\n", b"clibpyAligner9\n", 1)
+    content = content.replace(b"clibpyAligner2\nEMAN2Ctf", b"cposixposixpos\nEMAN2Ctf", 1)
+    path.write_bytes(content.replace(b"particles_64x64x1*", b"particles_64x64x9*", 1))
+    faults = check_stack(path)
+    assert len(faults) == 3
+    assert "which is refused" in faults[0]
+    assert "no header" in faults[1]
+    assert "particles_64x64x9 cannot be read" in faults[2]
+
+
+def test_a_file_of_which_nothing_can_be_read_is_one_fault(folder: Path) -> None:
+    assert "cannot be read" in check_stack(folder / "gone.star")[0]
+    assert "is a folder" in check_stack(folder)[0]
+    (folder / "x.cs").write_bytes(b"hello")
+    assert "not a readable .cs" in check_stack(folder / "x.cs")[0]
+    (folder / "x.star").write_text("data_\nloop_\n_a\n1\n")
+    assert "no table with the column rlnImageName" in check_stack(folder / "x.star")[0]
