@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import pytest
@@ -13,6 +12,7 @@ from isac2.cli.main import main
 from isac2.cli.run import command
 from isac2.cli.sphire import sp_isac2
 from isac2.run import runner
+from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings, option_table
 
 
@@ -21,13 +21,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Settings]]:
     """What the command line would have started."""
     seen: list[tuple[str, str, Settings]] = []
 
-    class Directory:
-        class_averages = Path("out/class_averages.hdf")
-        report = Path("out/report.html")
-
-    def run_isac(stack: str, outdir: str, settings: Settings) -> Any:
+    def run_isac(stack: str, outdir: str, settings: Settings) -> RunDirectory:
         seen.append((stack, outdir, settings))
-        return Directory()
+        return RunDirectory(Path(outdir))
 
     monkeypatch.setattr(runner, "run_isac", run_isac)
     return seen
@@ -41,6 +37,18 @@ def test_the_two_spellings_and_the_two_programs_are_the_same(
     monkeypatch.setattr(sys, "argv", ["sp_isac2.py", "a.star", "out", "--radius=120", "--CTF"])
     assert sp_isac2() == 0
     assert calls == [("a.star", "out", Settings(radius=120, phase_flip=True))] * 3
+
+
+def test_the_end_says_where_everything_is(
+    calls: list[tuple[str, str, Settings]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "a.star", str(tmp_path), "--radius=120"]) == 0
+    assert "No class is reproducible" in capsys.readouterr().out
+    (tmp_path / "class_averages.hdf").touch()
+    assert main(["run", "a.star", str(tmp_path), "--radius=120"]) == 0
+    shown = capsys.readouterr().out
+    assert str(tmp_path / "class_averages.hdf") in shown
+    assert str(tmp_path / "report.html") in shown
 
 
 def test_every_option_reaches_its_setting(calls: list[tuple[str, str, Settings]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from isac2.run.displays import LiveDisplay, PlainDisplay, SilentDisplay, open_display
+from isac2.run.displays import LiveDisplay, PlainDisplay, open_display
 from isac2.run.memory import peak_memory_in_bytes, reset_peak_memory
 from isac2.run.progress import Position, Progress, duration_text
 
@@ -50,8 +50,9 @@ def test_a_phase_is_timed_and_logged(tmp_path: Path) -> None:
     assert recorder.messages[0] in logged[0]
 
 
-def test_a_phase_that_fails_is_not_recorded() -> None:
-    progress = Progress(SilentDisplay())
+def test_a_phase_that_is_broken_off_says_so() -> None:
+    recorder = Recorder()
+    progress = Progress(recorder)
 
     def fail() -> None:
         with progress.phase("preparation"):
@@ -59,7 +60,8 @@ def test_a_phase_that_fails_is_not_recorded() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert progress.phases == []
+    assert [phase.name for phase in progress.phases] == ["preparation"]
+    assert recorder.messages[0].startswith("preparation: broken off after 0.")
 
 
 def test_time_left_of_a_step_follows_its_rate() -> None:

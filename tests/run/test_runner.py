@@ -145,6 +145,9 @@ def test_a_run_that_was_stopped_ends_the_same(
     (folder / "state" / ".clustering.99.tmp.npz").write_text("half of a file")
     again = run_isac(tiny.path, folder, replace(tiny.settings, seed=None), SilentDisplay())
     assert _files(again) == _files(finished)
+    names = [phase["name"] for phase in json.loads(again.run_json.read_text())["phases"]]
+    assert sorted(set(names)) == sorted(names)
+    assert {"pre-alignment", "clustering", "report"} <= set(names)
 
 
 def test_another_seed_gives_another_result(

@@ -28,7 +28,10 @@ def _run(stack: str, outdir: str, **words: Any) -> None:
     from isac2.run.runner import run_isac
 
     directory = run_isac(stack, outdir, settings)
-    click.echo(f"Class averages: {directory.class_averages}")
+    if directory.class_averages.exists():
+        click.echo(f"Class averages: {directory.class_averages}")
+    else:
+        click.echo("No class is reproducible: more images a class (--img_per_grp) may help.")
     click.echo(f"Report:         {directory.report}")
 
 

@@ -31,17 +31,24 @@ class Job:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a phase and put it on record."""
-        with self.progress.phase(name):
-            yield
+        """Time a phase and put it on record, also what it took before the run was stopped."""
+        try:
+            with self.progress.phase(name):
+                yield
+        except KeyboardInterrupt:
+            self._record_last_phase()
+            raise
+        self._record_last_phase()
+
+    def _record_last_phase(self) -> None:
+        """Add a phase to what earlier starts of the run took for it."""
         done = self.progress.phases[-1]
-        self.record.phases.append(
-            {
-                "name": done.name,
-                "seconds": round(done.seconds, 3),
-                "peak_memory_in_bytes": done.peak_memory_in_bytes,
-            }
-        )
+        row = next((row for row in self.record.phases if row["name"] == done.name), None)
+        if row is None:
+            row = {"name": done.name, "seconds": 0.0, "peak_memory_in_bytes": 0}
+            self.record.phases.append(row)
+        row["seconds"] = round(row["seconds"] + done.seconds, 3)
+        row["peak_memory_in_bytes"] = max(row["peak_memory_in_bytes"], done.peak_memory_in_bytes)
         write_record(self.directory.run_json, self.record)
 
     def tell_images(self, done: int, total: int) -> None:

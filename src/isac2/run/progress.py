@@ -107,19 +107,23 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Time a part of the run and measure its largest memory; a failed phase is not recorded."""
+        """Time a part of the run, also one that is broken off, and measure its largest memory."""
         reset_peak_memory()
         started = self._clock()
         before = self.position
         self._move(Position(name, images=before.images, accounted=before.accounted))
         self._step_started = started
-        yield
-        record = PhaseRecord(name, self._clock() - started, peak_memory_in_bytes())
-        self.phases.append(record)
-        self.note(
-            f"{name}: {duration_text(record.seconds)}, "
-            f"peak memory {record.peak_memory_in_bytes / 2**20:.0f} MiB"
-        )
+        ending = "broken off after "
+        try:
+            yield
+            ending = ""
+        finally:
+            record = PhaseRecord(name, self._clock() - started, peak_memory_in_bytes())
+            self.phases.append(record)
+            self.note(
+                f"{name}: {ending}{duration_text(record.seconds)}, "
+                f"peak memory {record.peak_memory_in_bytes / 2**20:.0f} MiB"
+            )
 
     def images(self, count: int) -> None:
         """Say how many particles the run is about."""
