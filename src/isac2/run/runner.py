@@ -51,7 +51,7 @@ from isac2.run.progress import Display, duration_text
 from isac2.run.record import GenerationRecord, RunRecord, time_now, write_record
 from isac2.run.run_classes import RunFacts, measure_classes, membership
 from isac2.run.text_tables import write_table
-from isac2.stacks import open_stack
+from isac2.stacks import Stack, open_stack
 
 __all__ = ["run_isac"]
 
@@ -93,7 +93,7 @@ def run_isac(
     directory = open_run_directory(output_directory)
     stack = open_stack(stack_path)
     check_stack(stack, settings)
-    _check_enough_images(len(stack), settings)
+    _check_enough_images(stack, len(stack), settings)
     record = begin_run(directory, stack, settings)
     if directory.finished.exists():
         _say_finished(directory, record, display)
@@ -154,7 +154,7 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     """Find the classes: the method itself, one saved step after the other."""
     parameters = job.settings.clustering_parameters()
     usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
-    _check_enough_images(len(usable), job.settings)
+    _check_enough_images(job.stack, len(usable), job.settings)
     saved = job.directory.clustering_state
     state = load_state(saved) if saved.exists() else start_state(usable)
     _begin_generation(job, state)
@@ -245,7 +245,7 @@ def _pre_align(
         weights,
     )
     usable = np.setdiff1d(np.arange(count), whole.unusable)
-    _check_enough_images(len(usable), settings)
+    _check_enough_images(job.stack, len(usable), settings)
     found = pre_align(
         whole.images,
         usable,
@@ -363,10 +363,11 @@ def _accounted(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:
     return sum(len(group.members) for group in groups)
 
 
-def _check_enough_images(count: int, settings: Settings) -> None:
+def _check_enough_images(stack: Stack, count: int, settings: Settings) -> None:
+    """There has to be at least one group."""
     if count < settings.images_per_group:
         raise InputError(
-            f"The stack has {count} usable images, fewer than one group of "
+            f"{stack.path} has {count} usable images, fewer than one group of "
             f"--img_per_grp={settings.images_per_group}: lower it, or give more images."
         )
 
