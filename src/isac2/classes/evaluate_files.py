@@ -91,7 +91,7 @@ def read_truth(path: str | os.PathLike[str]) -> Truth:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InputError(f"there is no truth file '{path}': check the name.") from None
-    except (OSError, ValueError, TypeError, BadZipFile):
+    except (OSError, ValueError, TypeError, AttributeError, BadZipFile):
         raise InputError(
             f"'{path}' is no NumPy .npz file: give the truth of a simulation."
         ) from None
