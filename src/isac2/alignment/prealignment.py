@@ -183,21 +183,22 @@ def _align_to_average(
     """Best pose of every image against the average, around its present centre."""
     space, frequency, shaken = how
     geometry = space.geometry(min(_NYQUIST, frequency * _ROLL_OFF))
-    shifts = space.shifts()
-    table = geometry.sampling_table(shifts)
+    table = geometry.sampling_table(space.shifts())
     angles = angle_grid(geometry.n_orders)
     if shaken:
         angles = cpu.AngleGrid(np.pi / 2, geometry.n_orders)
     reference = reference_coefficients(average[None], geometry)
-    whole = space.whole_centres(centres_from_poses(poses), images.shape[-1])
+    middles = space.permitted(centres_from_poses(poses), images.shape[-1])
 
-    def align_block(first: int) -> tuple[NDArray[np.int64], cpu.Peaks]:
+    def align_block(first: int) -> tuple[NDArray[np.float64], cpu.Peaks]:
         some = slice(first, first + _IMAGES_A_BLOCK)
-        bank = cpu.ring_bank(images, rows[some], whole[some], geometry, table)
-        return whole[some], cpu.find_peaks(bank, reference, geometry, angles, refine=not shaken)
+        bank = cpu.ring_bank(images, rows[some], middles[some], geometry, table)
+        return middles[some], cpu.find_peaks(
+            bank, reference, geometry, angles, table, refine=not shaken
+        )
 
     found = workers.map(align_block, range(0, len(rows), _IMAGES_A_BLOCK))
-    centres = np.concatenate([centre + shifts[peaks.shift[0]] for centre, peaks in found])
+    centres = np.concatenate([centre + peaks.move[0] for centre, peaks in found])
     angle = np.concatenate([peaks.angle[0] for _, peaks in found])
     mirror = np.concatenate([peaks.mirror[0] for _, peaks in found])
     return poses_from_search(centres, angle, mirror)

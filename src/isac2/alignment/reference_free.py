@@ -6,7 +6,7 @@ the average is a sum of coefficients, and its low-pass filter a small matrix an 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,25 +115,29 @@ class ReferenceFreeAligner:
         -------
         POSE (L, m)
         """
-        whole = self._space.whole_centres(centres, images.shape[-1])
+        middles = self._space.permitted(centres, images.shape[-1])
         blocks = [
             slice(first, min(first + _IMAGES_A_BLOCK, len(rows)))
             for first in range(0, len(rows), _IMAGES_A_BLOCK)
         ]
         banks = [
-            cpu.ring_bank(images, rows[b], whole[b], self._geometry, self._table) for b in blocks
+            cpu.ring_bank(images, rows[b], middles[b], self._geometry, self._table) for b in blocks
         ]
         peaks = _random_start(blocks, len(rows), generators)
         for filters, angles in zip(self._filters, self._angles, strict=True):
             references = self._filtered_average(banks, peaks, filters, len(generators))
             shaken = angles.angles.size <= 1 or angles.step >= 0.5
             peaks = [
-                cpu.find_peaks(bank, references, self._geometry, angles, refine=not shaken)
+                cpu.find_peaks(
+                    bank, references, self._geometry, angles, self._table, refine=not shaken
+                )
                 for bank in banks
             ]
-        joined = [np.concatenate([getattr(p, f) for p in peaks], axis=1)
-                  for f in ("shift", "angle", "mirror")]  # fmt: skip
-        return poses_from_search(whole + self._shifts[joined[0]], joined[1], joined[2])
+        move, angle, mirror = (
+            np.concatenate([getattr(p, name) for p in peaks], axis=1)
+            for name in ("move", "angle", "mirror")
+        )
+        return poses_from_search(middles + move, angle, mirror)
 
     def _filtered_average(
         self,
@@ -145,7 +149,7 @@ class ReferenceFreeAligner:
         """Filtered, area-weighted average of each run, float32 (2, c, L)."""
         geometry = self._geometry
         sums = np.zeros((2, geometry.n_coefficients, runs))
-        for bank, found in zip(banks, peaks, strict=True):
+        for bank, found in zip(banks, self._without_drift(peaks), strict=True):
             cpu.add_rotated(bank, geometry, len(filters), found, sums)
         count = sum(found.angle.shape[1] for found in peaks)
         average: NDArray[np.float32] = (sums / count).astype(np.float32)
@@ -154,6 +158,36 @@ class ReferenceFreeAligner:
             some = slice(geometry.order_starts[order], geometry.order_starts[order + 1])
             filtered[:, some] = matrix @ average[:, some]
         return filtered
+
+    def _without_drift(self, peaks: list[cpu.Peaks]) -> list[cpu.Peaks]:
+        """Poses with the mean translation in the average's frame taken out of every image.
+
+        Nothing else holds the average: it would drift with all its images, and images that lie off
+        their centres would be turned until they all lie off to the same side.
+        """
+        turned = [_in_average_frame(p.move, p) for p in peaks]
+        drift = np.concatenate(turned, axis=1).mean(axis=1, keepdims=True)  # (L, 1, 2)
+        centred = []
+        for found in peaks:
+            move = found.move - _in_image_frame(drift, found)
+            distance = ((move[:, :, None] - self._shifts) ** 2).sum(axis=-1)
+            centred.append(replace(found, shift=distance.argmin(axis=2)))
+        return centred
+
+
+def _in_average_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
+    """Turn vectors (L, m, 2) of the images into the frame of their averages."""
+    cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
+    x, y = vectors[..., 0], vectors[..., 1]
+    sign = np.where(peaks.mirror == 1, -1.0, 1.0)
+    return np.stack([sign * (cosine * x + sine * y), cosine * y - sine * x], axis=-1)
+
+
+def _in_image_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
+    """Turn vectors (L, m or 1, 2) of the averages back into the frames of their images."""
+    cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
+    x, y = np.where(peaks.mirror == 1, -1.0, 1.0) * vectors[..., 0], vectors[..., 1]
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
 def _random_start(
@@ -164,5 +198,14 @@ def _random_start(
     mirror = np.stack([g.integers(0, 2, count) for g in generators]).astype(np.int8)
     value = np.zeros(angle.shape, np.float32)
     shift = np.zeros(angle.shape, np.int64)
-    return [cpu.Peaks(value[:, b], shift[:, b], np.ascontiguousarray(angle[:, b]), mirror[:, b])
-            for b in blocks]  # fmt: skip
+    move = np.zeros((*angle.shape, 2))
+    return [
+        cpu.Peaks(
+            value[:, b],
+            shift[:, b],
+            move[:, b],
+            np.ascontiguousarray(angle[:, b]),
+            mirror[:, b],
+        )
+        for b in blocks
+    ]

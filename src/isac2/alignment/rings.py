@@ -59,14 +59,31 @@ def _cubic_weights(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights
 
 
+def _neighbours(shifts: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of the translation beside each, int64 (s, 4): left, right, up, down; -1 for none."""
+    places = {(round(x, 6), round(y, 6)): number for number, (x, y) in enumerate(shifts)}
+    step = np.diff(np.unique(shifts)).min(initial=np.inf)
+    sides = ((-step, 0.0), (step, 0.0), (0.0, -step), (0.0, step))
+    if not np.isfinite(step):
+        return np.full((len(shifts), 4), -1)
+    return np.array(
+        [[places.get((round(x + dx, 6), round(y + dy, 6)), -1) for dx, dy in sides]
+         for x, y in shifts]
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class SamplingTable:
     """Where each ring sample reads a window of pixels, for every translation of a grid.
 
     Attributes
     ----------
+    shifts : float64 (s, 2)
+        The translations, x and y, px.
+    neighbours : int64 (s, 4)
+        Translation one step to the left, right, up and down of each, -1 beyond the grid.
     window : int
-        Side of the square window of pixels around the (whole-pixel) centre; centre at window // 2.
+        Side of the square window of pixels around the image's centre, which is at window // 2.
     offsets : int64 (s, p)
         Flat index, in the window, of the first of the 4 x 4 pixels of a sample.
     weights : float32 (f, p, 16)
@@ -75,6 +92,8 @@ class SamplingTable:
         Which of the sets a translation uses.
     """
 
+    shifts: NDArray[np.float64]
+    neighbours: NDArray[np.int64]
     window: int
     offsets: NDArray[np.int64]
     weights: NDArray[np.float32]
@@ -133,6 +152,16 @@ class RingGeometry:
         nyquist = np.floor(np.pi * self.radii).astype(np.int64)
         kept: NDArray[np.int64] = np.minimum(np.minimum(carried, nyquist), self.lengths // 2 - 1)
         return kept + 1
+
+    @cached_property
+    def coefficient_order(self) -> NDArray[np.int64]:
+        """Angular order of each packed coefficient, int64 (c,)."""
+        return np.repeat(np.arange(self.n_orders), np.diff(self.order_starts))
+
+    @cached_property
+    def coefficient_ring(self) -> NDArray[np.int64]:
+        """Ring of each packed coefficient, int64 (c,)."""
+        return np.concatenate([np.arange(f, len(self.radii)) for f in self.first_ring])
 
     @cached_property
     def transforms(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -194,4 +223,6 @@ class RingGeometry:
             first[number] = (top + half - 1) * window + left + half - 1
         weight_set = weight_set.reshape(-1)
         offsets = first[weight_set] + (whole[:, 1] * window + whole[:, 0])[:, None]
-        return SamplingTable(window, offsets, weights, weight_set.astype(np.int64))
+        return SamplingTable(
+            shifts, _neighbours(shifts), window, offsets, weights, weight_set.astype(np.int64)
+        )

@@ -17,7 +17,7 @@ from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.poses import PoseArray
 from isac2.workers import Workers
 
-__all__ = ["Alignment", "align_to_assigned", "angle_grid", "search"]
+__all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients", "search"]
 
 _IMAGES_A_BLOCK = 64
 _REFERENCES_A_BLOCK = 5
@@ -49,9 +49,29 @@ def reference_coefficients(
     """Weighted ring coefficients of references (k, n, n), float32 (2, c, k)."""
     table = geometry.sampling_table(np.zeros((1, 2)))
     rows = np.arange(len(references))
-    centres = np.zeros((len(references), 2), np.int64)
+    centres = np.zeros((len(references), 2))
     bank = cpu.ring_bank(references, rows, centres, geometry, table, normalise=False)
     return cpu.references_from_bank(bank, geometry)
+
+
+def angular_coefficients(
+    images: NDArray[np.float32], space: SearchSpace
+) -> tuple[NDArray[np.complex64], NDArray[np.int64]]:
+    """Ring coefficients of images (k, n, n), weighted by the square root of ring area.
+
+    Returns
+    -------
+    coefficients : complex64 (c, k)
+    orders : int64 (c,)
+        Angular order of each coefficient.
+    """
+    geometry = space.geometry()
+    table = geometry.sampling_table(np.zeros((1, 2)))
+    rows = np.arange(len(images))
+    bank = cpu.ring_bank(images, rows, np.zeros((len(images), 2)), geometry, table, normalise=False)
+    weights = np.sqrt(geometry.weights[geometry.coefficient_ring]).astype(np.float32)
+    values = (bank.real[:, 0] + 1j * bank.imag[:, 0]) * weights[:, None]
+    return values.astype(np.complex64), geometry.coefficient_order
 
 
 def search(
@@ -87,12 +107,12 @@ def search(
     table = geometry.sampling_table(space.shifts())
     angles = angle_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
-    whole = space.whole_centres(centres, images.shape[-1])
+    middles = space.permitted(centres, images.shape[-1])
     similarity = np.empty((len(rows), len(references)), np.float32)
 
     def search_block(first: int) -> None:
         last = min(first + _IMAGES_A_BLOCK, len(rows))
-        bank = cpu.ring_bank(images, rows[first:last], whole[first:last], geometry, table)
+        bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
         for k in range(0, len(references), _REFERENCES_A_BLOCK):
             some = slice(k, k + _REFERENCES_A_BLOCK)
             best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles)
@@ -117,11 +137,10 @@ def align_to_assigned(
     The other parameters are those of `search`.
     """
     geometry = space.geometry(frequency)
-    shifts = space.shifts()
-    table = geometry.sampling_table(shifts)
+    table = geometry.sampling_table(space.shifts())
     angles = angle_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
-    whole = space.whole_centres(centres, images.shape[-1])
+    middles = space.permitted(centres, images.shape[-1])
     order = np.argsort(assigned, kind="stable")
     cuts = np.flatnonzero(np.diff(assigned[order])) + 1
     blocks = [
@@ -133,11 +152,11 @@ def align_to_assigned(
     found, similarity = np.empty((len(rows), 2)), np.empty(len(rows), np.float32)
 
     def align_block(block: NDArray[np.int64]) -> None:
-        bank = cpu.ring_bank(images, rows[block], whole[block], geometry, table)
+        bank = cpu.ring_bank(images, rows[block], middles[block], geometry, table)
         one = coefficients[:, :, assigned[block[0]]][:, :, None]
-        peaks = cpu.find_peaks(bank, one, geometry, angles)
+        peaks = cpu.find_peaks(bank, one, geometry, angles, table)
         angle[block], mirror[block] = peaks.angle[0], peaks.mirror[0]
-        found[block] = whole[block] + shifts[peaks.shift[0]]
+        found[block] = middles[block] + peaks.move[0]
         similarity[block] = peaks.value[0]
 
     workers.map(align_block, blocks)

@@ -43,10 +43,10 @@ class SearchSpace:
         reach = int(np.ceil(max(self.x_range, self.y_range)))
         return max(0, box // 2 - self.radius - 1 - reach)
 
-    def whole_centres(self, centres: NDArray[np.float64], box: int) -> NDArray[np.int64]:
-        """Nearest permitted whole-pixel centres, int64 (n, 2)."""
+    def permitted(self, centres: NDArray[np.float64], box: int) -> NDArray[np.float64]:
+        """Nearest centres from which no disc leaves the box, float64 (n, 2)."""
         limit = self.farthest_centre(box)
-        return np.clip(np.rint(centres), -limit, limit).astype(np.int64)
+        return np.clip(centres, -limit, limit)
 
 
 def centres_from_poses(poses: PoseArray) -> NDArray[np.float64]:

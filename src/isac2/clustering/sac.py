@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from isac2.alignment.centre_together import align_averages_together
 from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
-from isac2.alignment.search import align_to_assigned, search
+from isac2.alignment.search import align_to_assigned, angular_coefficients, search
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.clustering.assign import assign_equal_sizes
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
+from isac2.clustering.symmetry import bring_together, symmetry_operations
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import average_in_poses
 from isac2.poses import PoseArray, compose, make_poses
@@ -41,6 +42,7 @@ __all__ = [
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
 _STILL_GROWING = 0.05
+_SYMMETRY_FREQUENCY = 0.3  # 1/px: the detail that decides whether an average is symmetric
 _ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
 
 Notify = Callable[[str], None]
@@ -259,6 +261,9 @@ def test_group(
     runs = range(parameters.stability_alignments)
     generators = [np.random.default_rng([*seed, run]) for run in runs]
     aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
+    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
+    if len(symmetry) > 1:
+        aligned = bring_together(aligned, symmetry)
     outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
     kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
     members = rows[kept.stable]
@@ -271,6 +276,19 @@ def test_group(
         mirror_consistency=outcome.mirror_consistency,
         tested=len(rows),
     )
+
+
+def average_symmetry(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+) -> PoseArray:
+    """Operations that leave the average of images (rows) in their poses as it is, POSE (s,)."""
+    halves = average_in_poses(images[rows], poses, np.arange(len(rows)) % 2, 2)
+    halves = tanh_low_pass(halves, _SYMMETRY_FREQUENCY, parameters.falloff)
+    coefficients, orders = angular_coefficients(halves, search_space(parameters))
+    return symmetry_operations(coefficients[:, 0], coefficients[:, 1], orders)
 
 
 def sharp_average(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from isac2.alignment.backends import kernels
 from isac2.alignment.rings import RingGeometry, SamplingTable
 
+_TAPS = 8
+
 __all__ = [
     "AngleGrid",
     "Peaks",
@@ -50,6 +52,8 @@ class Peaks:
     value : float32 (k, b)
     shift : int64 (k, b)
         Index of the translation.
+    move : float64 (k, b, 2)
+        Translation of the peak, x and y, px: refined between the grid's.
     angle : float64 (k, b)
         In-plane angle, radians, refined below the angular sample.
     mirror : int8 (k, b)
@@ -57,6 +61,7 @@ class Peaks:
 
     value: NDArray[np.float32]
     shift: NDArray[np.int64]
+    move: NDArray[np.float64]
     angle: NDArray[np.float64]
     mirror: NDArray[np.int8]
 
@@ -98,19 +103,19 @@ class AngleGrid:
 def ring_bank(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
-    centres: NDArray[np.int64],
+    centres: NDArray[np.float64],
     geometry: RingGeometry,
     table: SamplingTable,
     normalise: bool = True,
 ) -> RingBank:
-    """Sample images on rings at every translation around a whole-pixel centre, and transform.
+    """Sample images on rings at every translation around its centre, and transform.
 
     Parameters
     ----------
     images : float32 (n, ny, nx)
     rows : int64 (b,)
         Which images.
-    centres : int64 (b, 2)
+    centres : float64 (b, 2)
         x and y of each one's centre, from the centre of the box, px.
     geometry, table
         The rings, and their sampling for the translations.
@@ -119,8 +124,7 @@ def ring_bank(
     """
     n_shifts, n_samples = table.offsets.shape
     lanes = n_shifts * rows.size
-    pixels = np.empty((table.window**2, rows.size), np.float32)
-    kernels.crop_windows(images, rows, centres, table.window, pixels)
+    pixels = _centred_windows(images, rows, centres, table.window)
     samples = np.empty((n_samples, n_shifts, rows.size), np.float32)
     kernels.sample_windows(
         pixels, table.window, table.offsets, table.weights, table.weight_set, samples
@@ -146,10 +150,41 @@ def ring_bank(
     return RingBank(real.reshape(shape), imag.reshape(shape))
 
 
+def _centred_windows(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    window: int,
+) -> NDArray[np.float32]:
+    """Windows whose middle pixel is each image's centre, float32 (window * window, b)."""
+    whole = np.floor(centres)
+    wide = window + _TAPS - 1
+    corners = whole.astype(np.int64) - window // 2 - (_TAPS // 2 - 1)
+    pixels = np.empty((wide**2, rows.size), np.float32)
+    kernels.crop_windows(images, rows, corners, wide, pixels)
+    weights = np.ascontiguousarray(_shift_weights(centres - whole).transpose(1, 2, 0))
+    between = np.empty((wide * window, rows.size), np.float32)
+    centred = np.empty((window**2, rows.size), np.float32)
+    kernels.shift_windows(pixels, window, weights, between, centred)
+    return centred
+
+
+def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Weights of the 8 pixels around a place, a fraction (...) past the fourth, (..., 8).
+
+    Lanczos' windowed sinc of four lobes, made to add up to 1.
+    """
+    distance = np.arange(_TAPS) - (_TAPS // 2 - 1) - fraction[..., None]
+    weights = np.sinc(distance) * np.sinc(distance / (_TAPS // 2))
+    normalised: NDArray[np.float32] = (weights / weights.sum(axis=-1, keepdims=True)).astype(
+        np.float32
+    )
+    return normalised
+
+
 def references_from_bank(bank: RingBank, geometry: RingGeometry) -> NDArray[np.float32]:
     """Weigh reference coefficients by ring area, float32 (2, c, k): real and imaginary parts."""
-    ring = np.concatenate([np.arange(f, len(geometry.radii)) for f in geometry.first_ring])
-    weights = geometry.weights[ring].astype(np.float32)[:, None]
+    weights = geometry.weights[geometry.coefficient_ring].astype(np.float32)[:, None]
     return np.stack([bank.real[:, 0, :] * weights, bank.imag[:, 0, :] * weights])
 
 
@@ -210,7 +245,7 @@ def correlate(
 
 def find_peaks(
     bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, angles: AngleGrid,
-    refine: bool = True,
+    table: SamplingTable, refine: bool = True,
 ) -> Peaks:  # fmt: skip
     """Best correlation of every image with every reference, and its pose."""
     _, n_shifts, n_images = bank.real.shape
@@ -231,7 +266,28 @@ def find_peaks(
         (with_real, with_imag), lane, where.reshape(count, lanes), angles.angles, refine,
         best, angle, mirror,
     )  # fmt: skip
-    return Peaks(best, shift, angle, mirror)
+    return Peaks(best, shift, _refined_moves(stacked, shift, table), angle, mirror)
+
+
+def _refined_moves(
+    value: NDArray[np.float32], shift: NDArray[np.int64], table: SamplingTable
+) -> NDArray[np.float64]:
+    """Vertex of the parabola through a peak and its neighbours, along x and y, px (k, b, 2).
+
+    value float32 (k, s, b). At the rim of the grid the peak is taken where it is.
+    """
+    move = table.shifts[shift]
+    peak = np.take_along_axis(value, shift[:, None], axis=1)[:, 0].astype(np.float64)
+    for axis in (0, 1):
+        before, after = table.neighbours[shift, 2 * axis], table.neighbours[shift, 2 * axis + 1]
+        low = np.take_along_axis(value, np.maximum(before, 0)[:, None], axis=1)[:, 0]
+        high = np.take_along_axis(value, np.maximum(after, 0)[:, None], axis=1)[:, 0]
+        bend = low - 2 * peak + high
+        inside = (before >= 0) & (after >= 0) & (bend < 0)
+        share = np.divide(0.5 * (low - high), bend, out=np.zeros_like(peak), where=inside)
+        step = np.abs(table.shifts[np.maximum(after, 0), axis] - table.shifts[shift, axis])
+        move[..., axis] += np.clip(share, -0.5, 0.5) * step
+    return move
 
 
 def add_rotated(

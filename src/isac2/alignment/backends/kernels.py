@@ -21,6 +21,7 @@ __all__ = [
     "pack_orders",
     "rotation_tables",
     "sample_windows",
+    "shift_windows",
 ]
 
 _FAST: Any = {"contract", "reassoc", "nsz"}
@@ -28,24 +29,58 @@ _FAST: Any = {"contract", "reassoc", "nsz"}
 
 
 @numba.njit(nogil=True, cache=True)
-def crop_windows(images: Any, rows: Any, centres: Any, window: Any, out: Any) -> None:
-    """Copy a window around a whole-pixel centre of each image, lanes last.
+def crop_windows(images: Any, rows: Any, corners: Any, window: Any, out: Any) -> None:
+    """Copy a window of each image, lanes last.
 
-    images (n, ny, nx), rows (b,) of images, centres int64 (b, 2) x and y offsets from the box's
-    centre, window its side, out float32 (window * window, b); pixels outside the image become zero.
+    images (n, ny, nx), rows (b,) of images, corners int64 (b, 2) x and y of the window's first
+    pixel from the box's centre, window its side, out float32 (window * window, b); pixels outside
+    the image become zero.
     """
     ny, nx = images.shape[1:]
-    half = window // 2
     for lane in range(rows.size):
         image = images[rows[lane]]
-        left = nx // 2 + centres[lane, 0] - half
-        top = ny // 2 + centres[lane, 1] - half
+        left, top = nx // 2 + corners[lane, 0], ny // 2 + corners[lane, 1]
         for y in range(window):
             v = top + y
             for x in range(window):
                 u = left + x
                 inside = 0 <= v < ny and 0 <= u < nx
                 out[y * window + x, lane] = image[v, u] if inside else np.float32(0.0)
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def _weigh_8(pixels: Any, first: Any, stride: Any, weights: Any, out: Any) -> None:
+    """Add up 8 pixels, `stride` apart from `first`, with weights (8, b) of each lane's own."""
+    i1, i2, i3 = first + stride, first + 2 * stride, first + 3 * stride
+    i4, i5, i6, i7 = i3 + stride, i3 + 2 * stride, i3 + 3 * stride, i3 + 4 * stride
+    for lane in range(out.size):
+        out[lane] = (
+            weights[0, lane] * pixels[first, lane]
+            + weights[1, lane] * pixels[i1, lane]
+            + weights[2, lane] * pixels[i2, lane]
+            + weights[3, lane] * pixels[i3, lane]
+            + weights[4, lane] * pixels[i4, lane]
+            + weights[5, lane] * pixels[i5, lane]
+            + weights[6, lane] * pixels[i6, lane]
+            + weights[7, lane] * pixels[i7, lane]
+        )
+
+
+@numba.njit(nogil=True, cache=True)
+def shift_windows(pixels: Any, window: Any, weights: Any, between: Any, out: Any) -> None:
+    """Move the content of windows by less than a pixel, rows and columns in turn.
+
+    pixels float32 ((window + 7)^2, b), of which the first of 8 taps of output pixel (0, 0) is the
+    first; weights float32 (2, 8, b) of x and y; between float32 ((window + 7) * window, b) is
+    scratch; out float32 (window^2, b).
+    """
+    wide = window + 7
+    for y in range(wide):
+        for x in range(window):
+            _weigh_8(pixels, y * wide + x, 1, weights[0], between[y * window + x])
+    for y in range(window):
+        for x in range(window):
+            _weigh_8(between, y * window + x, window, weights[1], out[y * window + x])
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
