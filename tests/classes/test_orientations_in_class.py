@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from isac2.classes.orientations_in_class import (
     class_axis,
@@ -11,16 +12,20 @@ from isac2.classes.orientations_in_class import (
 )
 from isac2.classes.truth import Truth, true_poses
 from isac2.errors import InputError
-from isac2.poses import compose, make_poses
+from isac2.poses import PoseArray, compose, make_poses
 
 angles = st.floats(-180, 180)
 
 
-def _true_poses(euler, shift, mirror):  # type: ignore[no-untyped-def]
+def _true_poses(
+    euler: NDArray[np.float64], shift: NDArray[np.float64], mirror: NDArray[np.int64]
+) -> PoseArray:
     return true_poses(Truth(np.zeros(len(euler), int), euler=euler, shift=shift, mirror=mirror))
 
 
-def _images_of_a_view(count: int, seed: int = 3):  # type: ignore[no-untyped-def]
+def _images_of_a_view(
+    count: int, seed: int = 3
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     mirror = np.arange(count) % 2
     psi = rng.uniform(0, 360, count)

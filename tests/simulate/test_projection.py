@@ -29,7 +29,8 @@ def _centre_of(image: NDArray[np.float32]) -> NDArray[np.float64]:
     """Centre of gravity, x and y from the box's centre, pixels."""
     y, x = np.mgrid[:BOX, :BOX] - BOX // 2
     image = np.where(image > 0.05 * image.max(), image, 0)  # faint ghosts of interpolation aside
-    return np.array([(x * image).sum(), (y * image).sum()]) / image.sum()
+    total = image.sum()
+    return np.array([(x * image).sum() / total, (y * image).sum() / total], dtype=np.float64)
 
 
 def _assert_alike(image: NDArray[np.float32], direct: NDArray[np.float32]) -> None:
