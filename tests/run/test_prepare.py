@@ -47,8 +47,11 @@ class MemoryStack(Stack):
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def read(self, indices: ArrayLike | slice | None = None) -> NDArray[np.float32]:
+    def read(
+        self, indices: ArrayLike | slice | None = None, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
         assert isinstance(indices, np.ndarray)
+        assert out is None
         return np.asarray(self.pixels[indices])
 
 
