@@ -45,6 +45,24 @@ def test_images_come_in_the_order_asked_for(stack: Stack) -> None:
     assert len(stack.read([])) == 0
 
 
+def test_large_requests_are_shared_by_threads(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isac2.stacks.stack._BYTES_A_THREAD", 3 * 64)
+    monkeypatch.setattr("isac2.stacks.stack._core_count", lambda: 3)
+    rows = np.random.default_rng(5).permutation(len(stack))
+    np.testing.assert_array_equal(stack.read(rows)[:, 0, 0], expected(stack)[rows])
+
+
+def test_an_array_can_be_filled_again(stack: Stack) -> None:
+    out = np.full((3, 4, 4), 9, np.float32)
+    assert stack.read([5, 1, 5], out) is out
+    np.testing.assert_array_equal(out[:, 0, 0], expected(stack)[[5, 1, 5]])
+    for wrong in (np.empty((3, 4, 5), np.float32), np.empty((3, 4, 4)), out[:, ::-1]):
+        with pytest.raises(ValueError, match="C-contiguous float32"):
+            stack.read([5, 1, 5], wrong)  # type: ignore[arg-type]
+
+
 def test_threads_share_a_stack(stack: Stack) -> None:
     stack._open_files = OpenFiles(2)
     rows = [np.random.default_rng(i).permutation(len(stack)) for i in range(40)]

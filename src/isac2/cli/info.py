@@ -74,9 +74,8 @@ def _echo_pixels(pixels: PixelSummary) -> None:
             f"{pixels.constant:,} constant (of those read)"
         )
     highest = max(1, int(pixels.counts.max()))
-    pairs = zip(pixels.counts[::2] + pixels.counts[1::2], pixels.edges[::2], strict=False)
-    for count, edge in pairs:
-        click.echo(f"{edge:21.4g}  {'#' * round(25 * count / highest)}")
+    for count, edge in zip(pixels.counts, pixels.edges[:-1], strict=True):
+        click.echo(f"{edge:21.4g}  {'#' * round(50 * count / highest)}")
 
 
 def _draw(stack: Stack, path: Path, count: int) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["RowError", "TextColumn", "cut_rows", "join_rows", "text_column"]
+__all__ = ["RowError", "TextColumn", "by_runs", "cut_rows", "join_rows", "text_column"]
 
 TextColumn = NDArray[np.bytes_]
 """Text of one column, UTF-8, one value a row."""
@@ -120,6 +120,21 @@ def _gather(
     if int(lengths.min(initial=width)) < width:
         values *= offsets < lengths[:, None]
     return np.asarray(values.view(f"S{width}").ravel(), np.bytes_)
+
+
+def by_runs(column: TextColumn, convert: Callable[[TextColumn], NDArray[Any]]) -> NDArray[Any]:
+    """Convert a column value by value, but each run of equal neighbours only once.
+
+    Examples
+    --------
+    >>> by_runs(np.array([b"1", b"1", b"2"]), lambda text: text.astype(float))
+    array([1., 1., 2.])
+    """
+    if not len(column):
+        return convert(column)
+    heads = np.flatnonzero(np.concatenate(([True], column[1:] != column[:-1])))
+    lengths = np.diff(np.concatenate((heads, [len(column)])))
+    return np.repeat(convert(column[heads]), lengths)
 
 
 def text_column(values: ArrayLike) -> TextColumn:

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from isac2.errors import InputError
 from isac2.files import atomic_path
+from isac2.stacks._eman_attributes import HeaderValue, read_attribute, write_attribute
 from isac2.stacks._images import OpenFiles, RawImages, image_chunks
-from isac2.stacks.eman_header import HeaderValue
+from isac2.stacks.eman_header import PIXEL_KEYS
 from isac2.stacks.faults import Faults
 
 __all__ = ["HdfImages", "open_eman_hdf", "read_eman_headers", "write_eman_hdf"]
 
 _PREFIX = b"EMAN."
-_TRANSFORM = np.dtype([(f"{row}{column}", "<f4") for row in range(3) for column in range(4)])
+_NOT_NEEDED = frozenset(_PREFIX + key.encode() for key in PIXEL_KEYS if not key.startswith("apix"))
 _ALWAYS_LISTS = ("members",)
 _LARGEST_RATIO = 1100  # deflate shrinks at most about a thousandfold
 _LARGEST_SIDE = 1 << 16
@@ -125,12 +126,18 @@ def read_eman_headers(
 def scan_eman_hdf(
     path: Path, faults: Faults | None = None
 ) -> tuple[HdfImages, dict[int, dict[str, HeaderValue]]]:
-    """Return the images and the headers, by number, of those that can be read, in one pass."""
-    return _scan(path, None, faults or Faults())
+    """Return the images and the headers, by number, of those that can be read, in one pass.
+
+    What only describes the pixels as stored (statistics and the like) is left out.
+    """
+    return _scan(path, None, faults or Faults(), _NOT_NEEDED)
 
 
 def _scan(
-    path: Path, wanted: Container[int] | None, faults: Faults
+    path: Path,
+    wanted: Container[int] | None,
+    faults: Faults,
+    left_out: frozenset[bytes] = frozenset(),
 ) -> tuple[HdfImages, dict[int, dict[str, HeaderValue]]]:
     """Look at all images, and read the headers of those wanted (None: all)."""
     file = _open_hdf(path)
@@ -144,9 +151,9 @@ def _scan(
             try:
                 image = _open_group(group, str(number).encode())
                 found, offsets[number] = _look_at_pixels(image, size)
-                header = (
-                    _read_attributes(image, size) if wanted is None or number in wanted else None
-                )
+                header = None
+                if wanted is None or number in wanted:
+                    header = _read_attributes(image, size, left_out)
             except _ERRORS as error:
                 faults.add(str(_unreadable(path, error, number)))
                 continue
@@ -205,7 +212,7 @@ def _image_count(group: Any, path: Path, faults: Faults) -> int:
         raise InputError(f"{path} holds no images.")
     count = max(numbers) + 1
     if h5a.exists(group, b"imageid_max"):
-        count = max(count, int(_read_attribute(group, b"imageid_max", 64)) + 1)
+        count = max(count, int(read_attribute(group, b"imageid_max", 64)) + 1)
     if count > len(numbers) + _LARGEST_GAP:
         raise InputError(f"{path} claims {count} images, but has only {len(numbers)}.")
     for lost in range(count):
@@ -228,18 +235,18 @@ def _look_at_pixels(image: Any, file_size: int) -> tuple[tuple[int, int], int]:
     if len(shape) != 2 or min(shape) < 1 or max(shape) > _LARGEST_SIDE:
         raise ValueError(f"the pixels have the shape {dataset.shape}, not that of an image")
     plist = dataset.get_create_plist()
-    layout, kind = plist.get_layout(), dataset.dtype.kind
+    layout, plain = plist.get_layout(), dataset.get_type().equal(h5t.IEEE_F32LE)
     if layout not in (h5d.COMPACT, h5d.CONTIGUOUS, h5d.CHUNKED) or plist.get_external_count():
         raise ValueError("the pixels lie in another file")
-    if kind not in "iuf":
-        raise ValueError(f"the pixels are of the type {dataset.dtype}, not numbers")
-    needed = shape[0] * shape[1] * dataset.dtype.itemsize
+    dtype = np.dtype("<f4") if plain else dataset.dtype
+    if dtype.kind not in "iuf":
+        raise ValueError(f"the pixels are of the type {dtype}, not numbers")
+    needed = shape[0] * shape[1] * dtype.itemsize
     stored = min(dataset.get_storage_size(), file_size)
     if needed > stored * (_LARGEST_RATIO if layout == h5d.CHUNKED else 1):
         raise ValueError(f"{needed} bytes of pixels are promised, but {stored} stored")
     offset = -1
-    plain = layout == h5d.CONTIGUOUS and dataset.dtype == np.dtype("<f4")
-    if plain and not h5a.exists(image, b"EMAN.stored_renderbits"):
+    if plain and layout == h5d.CONTIGUOUS and not h5a.exists(image, b"EMAN.stored_renderbits"):
         offset = dataset.get_offset()
         if offset is None or offset + needed > file_size:
             raise ValueError("the pixels lie beyond the end of the file")
@@ -255,50 +262,28 @@ def _read_rendered(file: Any, number: int) -> NDArray[Any]:
     stored = stored.reshape(stored.shape[-2:])
     bits = 0
     if h5a.exists(image, b"EMAN.stored_renderbits"):
-        bits = int(_read_attribute(image, b"EMAN.stored_renderbits", 64))
+        bits = int(read_attribute(image, b"EMAN.stored_renderbits", 64))
     if bits <= 0 or stored.dtype.kind == "f":
         return stored
-    low = float(_read_attribute(image, b"EMAN.stored_rendermin", 64))
-    high = float(_read_attribute(image, b"EMAN.stored_rendermax", 64))
+    low = float(read_attribute(image, b"EMAN.stored_rendermin", 64))
+    high = float(read_attribute(image, b"EMAN.stored_rendermax", 64))
     return stored / float(2**bits - 1) * (high - low) + low
 
 
-def _read_attributes(image: Any, file_size: int) -> dict[str, HeaderValue]:
+def _read_attributes(
+    image: Any, file_size: int, left_out: frozenset[bytes]
+) -> dict[str, HeaderValue]:
     """Read an image's header; values of kinds that EMAN2 does not write are left out."""
     names: list[bytes] = []
     h5a.iterate(image, lambda name, *_: names.append(name))
     header = {}
     for name in names:
-        if name.startswith(_PREFIX):
-            value = _read_attribute(image, name, file_size)
+        if name.startswith(_PREFIX) and name not in left_out:
+            value = read_attribute(image, name, file_size)
             if value is not None:
                 key = name[len(_PREFIX) :].decode("utf-8", "replace")
                 header[key] = np.atleast_1d(value) if key in _ALWAYS_LISTS else value
     return header
-
-
-def _read_attribute(owner: Any, name: bytes, largest: int) -> HeaderValue:
-    """Read one attribute: a number, a text, an array of numbers or a 3 x 4 matrix; else None."""
-    attribute = h5a.open(owner, name)
-    kind = attribute.get_type()
-    if attribute.get_storage_size() > largest:
-        raise ValueError(f"the attribute {name.decode('utf-8', 'replace')} is absurdly large")
-    if kind.get_class() == h5t.STRING and not kind.is_variable_str():
-        text = np.empty(attribute.shape, attribute.dtype)
-        attribute.read(text)
-        return text.ravel()[0].decode("utf-8", "replace") if text.size else ""
-    if kind.get_class() == h5t.COMPOUND and attribute.dtype.names == _TRANSFORM.names:
-        matrix = np.empty(attribute.shape, _TRANSFORM)
-        attribute.read(matrix)
-        return matrix.view("<f4").reshape(-1, 3, 4)[0] if matrix.size else None
-    if kind.get_class() not in (h5t.INTEGER, h5t.FLOAT):
-        return None
-    values = np.empty(attribute.shape, attribute.dtype)
-    attribute.read(values)
-    values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if values.dtype.itemsize == 1 and values.size == 1 and int(values.ravel()[0]) in b"TF":
-        return bool(int(values.ravel()[0]) == ord("T"))
-    return values.ravel()[0] if values.size == 1 else values
 
 
 def write_eman_hdf(
@@ -358,7 +343,7 @@ def write_eman_hdf(
             count += 1
         if not count:
             raise InputError(f"{path}: there is no image to write.")
-        _write_attribute(group, b"imageid_max", np.int32(count - 1))
+        write_attribute(group, b"imageid_max", np.int32(count - 1))
 
 
 def _timeless(kind: Any) -> Any:
@@ -403,36 +388,4 @@ def _write_image(
     dataset.write(h5s.ALL, h5s.ALL, image)
     for key in sorted(header):
         if header[key] is not None:
-            _write_attribute(owner, _PREFIX + key.encode(), header[key])
-
-
-def _write_attribute(owner: Any, name: bytes, value: HeaderValue) -> None:
-    """Write one header value with EMAN2's types."""
-    if isinstance(value, str):
-        text = value.encode()
-        kind = h5t.C_S1.copy()
-        kind.set_size(len(text) + 1)
-        attribute = h5a.create(owner, name, kind, h5s.create(h5s.SCALAR))
-        attribute.write(np.array(text, f"S{len(text) + 1}"))
-        return
-    array = np.asarray(value)
-    if array.shape == (3, 4):
-        array = np.ascontiguousarray(array, "<f4").reshape(12).view(_TRANSFORM)
-    elif array.ndim > 1 or array.dtype.kind not in "biuf":
-        raise TypeError(f"{name.decode()} is a {type(value).__name__}, which EMAN2 cannot hold")
-    else:
-        array = _as_eman_numbers(array, name)
-    if array.size:
-        space = h5s.create_simple(array.shape)
-        h5a.create(owner, name, h5t.py_create(array.dtype, logical=True), space).write(array)
-
-
-def _as_eman_numbers(array: NDArray[Any], name: bytes) -> NDArray[Any]:
-    """Return int32, float32 or (for a single double) float64, in one dimension."""
-    if array.dtype.kind in "biu":
-        if array.size and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
-            raise ValueError(f"{name.decode()} does not fit into 32 bits")
-        return np.atleast_1d(array.astype("<i4"))
-    if array.ndim == 0 and array.dtype == np.float64:
-        return array.reshape(1)
-    return np.atleast_1d(array.astype("<f4"))
+            write_attribute(owner, _PREFIX + key.encode(), header[key])

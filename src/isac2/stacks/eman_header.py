@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from isac2.poses import eman_matrix_from_poses, poses_from_eman_matrix
+from isac2.stacks._eman_attributes import HeaderValue
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 
 __all__ = [
@@ -23,9 +24,6 @@ __all__ = [
     "metadata_from_headers",
     "parse_eman_ctf",
 ]
-
-HeaderValue = Any
-"""int, float, str, a list or array of numbers, or a 3 x 4 matrix for `xform.*` keys."""
 
 _DEGREES = 180.0 / math.pi
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError
 from isac2.poses import PoseArray, poses_from_relion, relion_from_poses
-from isac2.stacks._text import TextColumn, text_column
+from isac2.stacks._text import TextColumn, by_runs, text_column
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 from isac2.stacks.star import StarTable, read_star, write_star
@@ -286,9 +286,11 @@ def _whole_numbers(table: StarTable, label: str) -> NDArray[np.int64]:
 
 def _strings(column: TextColumn) -> NDArray[np.object_]:
     """Decode text; equal neighbours share one string object."""
-    heads = np.flatnonzero(np.concatenate(([True], column[1:] != column[:-1])))
-    decoded = np.array([value.decode("utf-8", "replace") for value in column[heads]], object)
-    return np.repeat(decoded, np.diff(np.concatenate((heads, [len(column)]))))
+
+    def decode(values: TextColumn) -> NDArray[np.object_]:
+        return np.array([value.decode("utf-8", "replace") for value in values], object)
+
+    return by_runs(column, decode)
 
 
 def write_particles_star(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ __all__ = ["Stack"]
 
 _FINGERPRINT_BLOCK = 4096
 _PIXEL_SIZE_TOLERANCE = 1e-3
+_MOST_THREADS = 4
+_BYTES_A_THREAD = 16 << 20
 
 
 class Stack:
@@ -82,16 +86,22 @@ class Stack:
         spread = float(known.max() - known.min())
         return float(known[0]) if spread <= _PIXEL_SIZE_TOLERANCE * float(known[0]) else None
 
-    def read(self, indices: ArrayLike | slice | None = None) -> NDArray[np.float32]:
+    def read(
+        self,
+        indices: ArrayLike | slice | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
         """Read images.
 
         Safe from many threads at once. Images are fetched file by file, neighbours together,
-        whatever the order asked for.
+        whatever the order asked for; large requests by a few threads.
 
         Parameters
         ----------
         indices : int array (m,), slice or None
             Which images, in any order, repeats allowed; None is all.
+        out : float32 array (m, box_size, box_size), optional
+            C-contiguous array to fill; a loop that uses one again reads about twice as fast.
 
         Returns
         -------
@@ -106,17 +116,29 @@ class Stack:
             When a file cannot be read any more.
         """
         rows = self._rows(indices)
-        out = np.empty((len(rows), self.box_size, self.box_size), np.float32)
+        shape = (len(rows), self.box_size, self.box_size)
+        if out is None:
+            out = np.empty(shape, np.float32)
+        elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out must be a C-contiguous float32 array of the shape {shape}")
         if not len(rows):
             return out
         files, slots = self.file_index[rows], self.slots[rows]
         order = np.lexsort((slots, files))
         files, slots = files[order], slots[order]
-        limits = [0, *(np.flatnonzero(np.diff(files)) + 1).tolist(), len(rows)]
-        for start, stop in itertools.pairwise(limits):
-            part = slice(start, stop)
-            file = self.files[files[start]]
+
+        def read_part(part: slice) -> None:
+            file = self.files[files[part.start]]
             file.read_into(self._open_files, slots[part], out, order[part])
+
+        parts = _parts_of_one_file(files, max(1, _BYTES_A_THREAD // (4 * self.box_size**2)))
+        threads = min(_MOST_THREADS, len(parts), _core_count())
+        if threads > 1 and out.nbytes >= 2 * _BYTES_A_THREAD:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(read_part, parts))
+        else:
+            for part in parts:
+                read_part(part)
         return out
 
     def select(self, indices: ArrayLike | slice) -> Stack:
@@ -214,6 +236,23 @@ class Stack:
                     f"are {first.shape[1]} x {first.shape[0]} {where}."
                 )
         return int(first.shape[0])
+
+
+def _core_count() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _parts_of_one_file(files: NDArray[np.int32], longest: int) -> list[slice]:
+    """Cut sorted file numbers into parts of one file each, at most `longest` long."""
+    limits = [0, *(np.flatnonzero(np.diff(files)) + 1).tolist(), len(files)]
+    return [
+        slice(first, min(first + longest, stop))
+        for start, stop in itertools.pairwise(limits)
+        for first in range(start, stop, longest)
+    ]
 
 
 def _numeric_columns(metadata: Metadata) -> list[NDArray[Any]]:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError
 from isac2.files import atomic_path
-from isac2.stacks._text import RowError, TextColumn, cut_rows, join_rows, text_column
+from isac2.stacks._text import RowError, TextColumn, by_runs, cut_rows, join_rows, text_column
 
 __all__ = ["StarTable", "read_star", "write_star"]
 
@@ -53,7 +53,7 @@ class StarTable:
         """Return a column as float64 (n,); `ValueError` names the first row that is no number."""
         column = self.columns[label]
         try:
-            return column.astype(np.float64)
+            return by_runs(column, lambda text: text.astype(np.float64))
         except ValueError:
             for row, value in enumerate(column):
                 try:

@@ -12,7 +12,7 @@ from isac2.stacks.stack import Stack
 
 __all__ = ["PixelSummary", "StackSummary", "summarise_pixels", "summarise_stack"]
 
-_BINS = 40
+_BINS = 20
 
 
 @dataclass(frozen=True)
