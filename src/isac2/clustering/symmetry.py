@@ -1,8 +1,8 @@
 """Poses of symmetric particles: equal up to a symmetry of the class average.
 
 Along a symmetry axis a particle looks the same after some rotations, and often in the mirror too.
-An image of it has several poses that are equally right, and independent alignments take now one, now
-another. That must not count as instability: the poses are compared up to those operations which
+An image of it has several poses that are equally right, and independent alignments take now one,
+now another. That must not count as instability: the poses are compared up to those operations which
 leave the average of the group as it is. The historical method knows nothing of this.
 """
 
@@ -42,8 +42,8 @@ def symmetry_operations(
     Notes
     -----
     The correlation of one half with the rotated (or mirrored) other half is compared with that of
-    the two halves as they are. Order 0, which no rotation changes, is left out. As the halves' noise is
-    independent, a symmetric average keeps all of its correlation, whatever its noise.
+    the two halves as they are. Order 0, which no rotation changes, is left out. As the halves' noise
+    is independent, a symmetric average keeps all of its correlation, whatever its noise.
     """
     count = int(orders.max()) + 1
     order = np.arange(count)
