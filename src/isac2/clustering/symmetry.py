@@ -42,8 +42,8 @@ def symmetry_operations(
     Notes
     -----
     The correlation of one half with the rotated (or mirrored) other half is compared with that of
-    the two halves as they are. Order 0, which no rotation changes, is left out. As the halves' noise
-    is independent, a symmetric average keeps all of its correlation, whatever its noise.
+    the two halves as they are. Order 0, which no rotation changes, is left out. The halves' noise
+    being independent, a symmetric average keeps all of its correlation, whatever its noise.
     """
     count = int(orders.max()) + 1
     order = np.arange(count)
