@@ -145,6 +145,9 @@ def test_a_bare_stack_becomes_a_star(folder: Path) -> None:
     stack = open_stack(folder / "p.mrcs")
     write_particles_star(folder / "out.star", stack, {"rlnClassNumber": [1, 2, 3]})
     again = open_stack(folder / "out.star")
+    assert read_star(folder / "out.star")["optics"].numbers("rlnVoltage").tolist() == [0]
+    assert np.isnan(again.metadata.voltage_in_kilovolts).all()
+    assert np.isnan(again.metadata.amplitude_contrast).all()
     assert again.pixel_size_in_angstroms == 9.0
     np.testing.assert_array_equal(again.read(), stack.read())
 

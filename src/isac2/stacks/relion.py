@@ -58,6 +58,7 @@ _OPTICS_FIELDS = {
     "spherical_aberration_in_millimetres": "rlnSphericalAberration",
     "amplitude_contrast": "rlnAmplitudeContrast",
 }
+_VOLTAGE = 1
 _MOVED_TO_OPTICS = (
     "rlnVoltage",
     "rlnSphericalAberration",
@@ -205,8 +206,20 @@ def _metadata(particles: StarTable, optics: StarTable | None) -> Metadata:
         known["phase_flipped"] = flipped == 1
     if "rlnMicrographName" in particles:
         known["micrograph"] = _strings(particles.columns["rlnMicrographName"])
-    metadata = replace(unknown_metadata(len(particles)), **known)
+    metadata = _without_placeholders(replace(unknown_metadata(len(particles)), **known))
     return replace(metadata, poses=_poses(particles, metadata.pixel_size_in_angstroms))
+
+
+def _without_placeholders(metadata: Metadata) -> Metadata:
+    """Take the optics of 0 kV, which stand for optics that are not known, as not known."""
+    none = metadata.voltage_in_kilovolts <= 0
+    if not none.any():
+        return metadata
+    unknown: dict[str, Any] = {
+        name: np.where(none, np.nan, getattr(metadata, name))
+        for name in list(_OPTICS_FIELDS)[_VOLTAGE:]
+    }
+    return replace(metadata, **unknown)
 
 
 def _optics_rows(particles: StarTable, optics: StarTable | None) -> NDArray[np.int64] | None:
@@ -404,8 +417,11 @@ def _optics(metadata: Metadata, box_size: int | None) -> tuple[StarTable, NDArra
         "rlnOpticsGroupName": [f"opticsGroup{number}" for number in numbers],
     }
     for column, label in enumerate(_OPTICS_FIELDS.values()):
-        if np.isfinite(values[:, column]).all():
-            columns[label] = values[first, column]
+        known = np.isfinite(values[:, column])
+        without_optics = column >= _VOLTAGE and not np.isfinite(values[~known, _VOLTAGE]).any()
+        if known.all() or without_optics:
+            # RELION refuses a table without voltage and aberration; 0 kV says: not known.
+            columns[label] = np.nan_to_num(values[first, column], nan=0.0)
     if flipped.any():
         columns["rlnCtfDataArePhaseFlipped"] = flipped[first].astype(np.int8)
     if box_size is not None:
