@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
 from isac2.run.displays import LiveDisplay, PlainDisplay, open_display
 from isac2.run.memory import peak_memory_in_bytes, reset_peak_memory
@@ -140,6 +141,17 @@ def test_a_terminal_gets_a_panel_with_everything() -> None:
     ):
         assert part in shown
     assert "[a] message" in stream.getvalue()
+
+
+def test_the_panels_clock_runs_on_between_two_positions() -> None:
+    clock = Clock()
+    console = Console(file=io.StringIO(), width=100)
+    display = LiveDisplay(Live(console=console), clock)
+    display.show(Position("preparation", step="image", done=1, total=4, seconds=5, seconds_left=9))
+    clock.now += 3
+    with console.capture() as capture:
+        console.print(display.panel())
+    assert "8.0 s so far, about 6.0 s left in this phase" in capture.get()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can reset the peak")

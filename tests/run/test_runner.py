@@ -222,6 +222,26 @@ def test_restart_of_what_is_not_there_is_refused(
     assert not (tmp_path / "no").exists()
 
 
+def test_phase_plate_data_are_equalised_and_centred_data_stay(tiny: Any, tmp_path: Path) -> None:
+    settings = replace(
+        tiny.settings,
+        phase_plate=True,
+        skip_prealignment=True,
+        skip_ordering=True,
+        maximum_rounds=1,
+    )
+    directory = run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
+    weights = read_table(directory.spectrum_weights)
+    assert weights.shape == (17, 1)
+    assert weights[0, 0] == 1.0
+    assert (weights > 0).all()
+    assert not read_table(directory.initial_parameters).any()
+    assert not directory.global_average.exists()
+    assert not directory.ordered_class_averages.exists()
+    images = np.load(directory.working_images)
+    assert images.shape == (72, 24, 24)
+
+
 def test_unusable_images_are_named_and_left_out(tiny: Any, tmp_path: Path) -> None:
     images = open_stack(tiny.path).read()
     images[3] = np.nan

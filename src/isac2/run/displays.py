@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from isac2.run.progress import Display, Position, duration_text
@@ -61,24 +62,37 @@ class PlainDisplay:
 class LiveDisplay:
     """A panel that is redrawn in place; messages scroll above it."""
 
-    def __init__(self, live: Live) -> None:
+    def __init__(self, live: Live, clock: Callable[[], float] = time.monotonic) -> None:
         self._live = live
+        self._clock = clock
         self._position = Position()
+        self._told = clock()
 
     def show(self, position: Position) -> None:
         """Keep the position for the next redraw."""
-        self._position = position
+        self._position, self._told = position, self._clock()
 
     def say(self, message: str) -> None:
         """Print a line above the panel."""
+        self._live.refresh()
         self._live.console.print(message, markup=False, highlight=False)
+
+    def _position_now(self) -> Position:
+        """The last position, with the time that has passed since."""
+        position, passed = self._position, self._clock() - self._told
+        left = position.seconds_left
+        return replace(
+            position,
+            seconds=position.seconds + passed,
+            seconds_left=None if left is None else max(0.0, left - passed),
+        )
 
     def panel(self) -> Table:
         """Draw the position."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
-        position = self._position
+        position = self._position_now()
         table = Table.grid(padding=(0, 2))
         table.add_row("Phase", _phase_text(position))
         if position.generation:
