@@ -1,0 +1,89 @@
+"""Rings: what is sampled where, and what a rotation does to the coefficients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isac2.alignment.backends import cpu
+from isac2.alignment.rings import RingGeometry, shift_grid
+from isac2.alignment.search import angular_coefficients
+from isac2.alignment.space import SearchSpace
+from isac2.images.filters import tanh_low_pass
+from isac2.images.transform import apply_poses
+from isac2.poses import make_poses
+
+
+def test_areas_of_the_rings_add_up_to_one() -> None:
+    geometry = RingGeometry(1, 29)
+    assert geometry.weights.sum() == pytest.approx(1.0)
+    assert geometry.weights[-1] == pytest.approx(29 * geometry.weights[0])
+
+
+def test_weights_of_every_sample_add_up_to_one() -> None:
+    table = RingGeometry(1, 12).sampling_table(shift_grid(1, 1, 0.5))
+    assert len(table.weights) == 4  # both fractions of x with both of y
+    np.testing.assert_allclose(table.weights.sum(axis=-1), 1.0, atol=1e-6)
+
+
+def test_orders_never_exceed_what_a_ring_can_carry() -> None:
+    geometry = RingGeometry(1, 29)
+    assert (geometry.orders - 1 <= np.pi * geometry.radii).all()
+    assert (np.diff(geometry.orders) >= 0).all()
+    assert geometry.order_starts[-1] == geometry.orders.sum()
+
+
+def test_a_delta_on_a_ring_has_all_orders_with_its_phase() -> None:
+    """A pixel at (0, 5), a quarter turn from the x axis: order m has the phase of (-i)^m."""
+    geometry = RingGeometry(1, 8)
+    image = np.zeros((1, 32, 32), np.float32)
+    image[0, 16 + 5, 16] = 1.0
+    table = geometry.sampling_table(np.zeros((1, 2)))
+    bank = cpu.ring_bank(image, np.arange(1), np.zeros((1, 2)), geometry, table, normalise=False)
+    on_ring = (geometry.coefficient_ring == 4) & (geometry.coefficient_order < 4)
+    value = bank.real[on_ring, 0, 0] + 1j * bank.imag[on_ring, 0, 0]
+    length = geometry.lengths[4]
+    assert value[0].real * length >= 1.0  # the pixel itself, and interpolated neighbours
+    turned = value / (-1j) ** np.arange(4)
+    np.testing.assert_allclose(turned.imag, 0.0, atol=1e-6)
+    assert (turned.real > 0).all()
+
+
+def test_a_constant_image_has_nothing_but_its_mean() -> None:
+    coefficients, orders = angular_coefficients(
+        np.full((1, 32, 32), 3.0, np.float32), SearchSpace(9)
+    )
+    weights = RingGeometry(1, 9).weights
+    np.testing.assert_allclose(coefficients[orders == 0, 0], 3.0 * np.sqrt(weights), rtol=1e-5)
+    np.testing.assert_allclose(coefficients[orders > 0, 0], 0.0, atol=1e-5)
+
+
+def test_a_rotated_image_is_a_phase_and_a_mirrored_one_a_conjugate() -> None:
+    image = np.random.default_rng(1).normal(size=(1, 64, 64)).astype(np.float32)
+    image = tanh_low_pass(image, 0.12, 0.2)
+    before, orders = angular_coefficients(image, SearchSpace(20))
+    angle = 37.0
+    rotated = apply_poses(image, make_poses([angle], [0.0], [0.0], [0]))
+    after, _ = angular_coefficients(rotated, SearchSpace(20))
+    expected = before * np.exp(1j * np.deg2rad(angle) * orders)[:, None]
+    assert np.linalg.norm(after - expected) < 0.01 * np.linalg.norm(before)
+    mirrored = apply_poses(image, make_poses([0.0], [0.0], [0.0], [1]))
+    after, _ = angular_coefficients(mirrored, SearchSpace(20))
+    sign = np.where(orders % 2 == 1, -1.0, 1.0)[:, None]
+    np.testing.assert_allclose(after, before.conj() * sign, atol=1e-3 * np.abs(before).max())
+
+
+def test_moving_the_centre_is_sampling_there() -> None:
+    """A bank around a fractional centre equals the bank of the image moved back, when smooth."""
+    image = tanh_low_pass(
+        np.random.default_rng(2).normal(size=(1, 64, 64)).astype(np.float32), 0.1, 0.2
+    )
+    moved = apply_poses(image, make_poses([0.0], [1.25], [-2.5], [0]))
+    geometry = RingGeometry(1, 16)
+    table = geometry.sampling_table(np.zeros((1, 2)))
+    one = np.arange(1)
+    here = cpu.ring_bank(image, one, np.zeros((1, 2)), geometry, table)
+    there = cpu.ring_bank(moved, one, np.array([[1.25, -2.5]]), geometry, table)
+    size = np.abs(here.real).max()
+    np.testing.assert_allclose(there.real, here.real, atol=0.01 * size)
+    np.testing.assert_allclose(there.imag, here.imag, atol=0.01 * size)

@@ -1,0 +1,107 @@
+"""The search against golden vectors, against a double precision sum, and for any workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import cpu
+from isac2.alignment.search import align_to_assigned, angle_grid, reference_coefficients, search
+from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.images.filters import tanh_low_pass
+from isac2.run.parallel import open_workers
+from isac2.workers import SerialWorkers
+
+RADIUS = 29
+Golden = Mapping[str, NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> Golden:
+    with np.load(shared / "golden" / "reference_vectors.npz") as file:
+        return {name: file[name] for name in file.files if name.startswith("search_")}
+
+
+def noisy_images(count: int, box: int, seed: int) -> NDArray[np.float32]:
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=(count, box, box)).astype(np.float32)
+
+
+def test_similarities_are_proportional_to_the_established_ones(golden: Golden) -> None:
+    images, references = golden["search_images"], golden["search_references"]
+    rows, centres = np.arange(len(images)), np.zeros((len(images), 2))
+    found = search(images, rows, centres, references, SearchSpace(RADIUS), SerialWorkers())
+    ratio = found / golden["search_similarity"]
+    np.testing.assert_allclose(ratio, np.median(ratio), rtol=0.0101)
+
+
+def test_best_poses_are_the_established_ones(golden: Golden) -> None:
+    images, references = golden["search_images"], golden["search_references"]
+    rows, centres = np.arange(len(images)), np.zeros((len(images), 2))
+    expected = golden["search_pose"]
+    same = np.zeros(expected.shape[:2], bool)
+    for k in range(len(references)):
+        given = np.full(len(images), k)
+        poses = align_to_assigned(
+            images, rows, centres, references, given, SearchSpace(RADIUS), SerialWorkers()
+        ).poses
+        apart = (poses["alpha"] - expected[:, k, 0] + 180) % 360 - 180
+        alpha, tx, ty, _ = expected[:, k].T
+        theirs = poses.copy()
+        theirs["alpha"], theirs["tx"], theirs["ty"] = alpha, tx, ty
+        shifts = np.rint(centres_from_poses(poses)), np.rint(centres_from_poses(theirs))
+        same[:, k] = (
+            (np.abs(apart) < 1.4)
+            & (poses["mirror"] == expected[:, k, 3])
+            & (shifts[0] == shifts[1]).all(axis=1)
+        )
+    true = golden["search_truth"][:, 0].astype(int)
+    assert same[rows, true].all()
+    assert same.mean() >= 0.95
+
+
+def test_float32_is_as_good_as_float64() -> None:
+    """The correlation at the pose that was found, summed again in double precision."""
+    images = noisy_images(5, 40, 1)
+    references = tanh_low_pass(noisy_images(2, 40, 2), 0.3, 0.2)
+    space = SearchSpace(15)
+    geometry = space.geometry()
+    table = geometry.sampling_table(space.shifts())
+    bank = cpu.ring_bank(images, np.arange(5), np.zeros((5, 2)), geometry, table)
+    weighted = reference_coefficients(references, geometry)
+    angles = angle_grid(geometry.n_orders)
+    peaks = cpu.find_peaks(bank, weighted, geometry, angles, table)
+    order = geometry.coefficient_order
+    for k in range(2):
+        for b in range(5):
+            shift = peaks.shift[k, b]
+            image = bank.real[:, shift, b].astype(float) + 1j * bank.imag[:, shift, b]
+            reference = weighted[0, :, k].astype(float) - 1j * weighted[1, :, k]
+            if peaks.mirror[k, b]:  # in the mirror (x to -x) of the rotated image
+                reference = reference.conj() * np.where(order % 2 == 1, -1.0, 1.0)
+            turned = image * reference * np.exp(1j * order * peaks.angle[k, b])
+            exact = (turned.real * np.where(order == 0, 1.0, 2.0)).sum()
+            assert peaks.value[k, b] == pytest.approx(exact, rel=1e-5)
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    images = noisy_images(150, 40, 3)
+    references = tanh_low_pass(noisy_images(7, 40, 4), 0.3, 0.2)
+    rows = np.arange(150)
+    centres = np.random.default_rng(5).uniform(-2, 2, (150, 2))
+    space = SearchSpace(15)
+    given = rows % 7
+    alone = search(images, rows, centres, references, space, SerialWorkers(), 0.4)
+    aligned = align_to_assigned(
+        images, rows, centres, references, given, space, SerialWorkers(), 0.4
+    )
+    with open_workers(3) as workers:
+        together = search(images, rows, centres, references, space, workers, 0.4)
+        same = align_to_assigned(images, rows, centres, references, given, space, workers, 0.4)
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(same.poses, aligned.poses)
+    np.testing.assert_array_equal(same.similarity, aligned.similarity)
