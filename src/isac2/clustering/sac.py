@@ -80,6 +80,8 @@ def sac_round(
 ) -> SacRound:
     """Cluster the pool around the references, and keep of each group what is stable.
 
+    K-means is run as often as the parameters ask for between two tests (``--iter_reali``).
+
     Parameters
     ----------
     images : float32 (N, n, n)
@@ -96,7 +98,7 @@ def sac_round(
         Told, in words, what begins.
     """
     assigned = np.zeros(len(pool), np.int64)
-    for frequency in low_pass_ladder(parameters):
+    for frequency in low_pass_ladder(parameters) * parameters.stability_interval:
         notify(f"clustering at {frequency:.2f}/px")
         assigned, poses, references = equal_size_k_means_pass(
             images, pool, poses, references, frequency, parameters, seed, workers
@@ -106,7 +108,7 @@ def sac_round(
 
 
 def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
-    """Cut-offs FL, FL + 0.05, ..., FH of the passes of one K-means.
+    """Cut-offs FL, FL + 0.05, ..., FH of the passes of one K-means, both ends included.
 
     Examples
     --------
@@ -114,8 +116,9 @@ def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
     [0.2, 0.25, 0.3]
     """
     lowest, highest = parameters.lowest_frequency, parameters.highest_frequency
-    steps = max(0, int(np.floor((highest - lowest) / 0.05 + 1e-9)))
-    return [round(lowest + 0.05 * step, 6) for step in range(steps + 1)]
+    # where FH is no whole number of steps above FL, the last step is a shorter one
+    steps = int(np.ceil((highest - lowest) / 0.05 - 1e-6))
+    return [*(round(lowest + 0.05 * step, 6) for step in range(steps)), highest]
 
 
 def random_references(
