@@ -136,7 +136,7 @@ def npy(array: np.ndarray[Any, Any]) -> bytes:
     [
         (b"", "not a readable .cs"),
         (b"hello" * 100, "not a readable .cs"),
-        (b"\x94CSDAT" + bytes(100), "stream format"),
+        (b"\x95CSDAT" + bytes(100), "stream format"),
         (npy(np.zeros(3)), "no table"),
         (npy(np.zeros(3, [("a", "f4")]))[:-1], "promises 3 rows of 4 bytes, but 11"),
         (npy(np.zeros(3, [("a", "f4")])).replace(b"(3,)", b"(-1,)"), "not a readable|promises"),
@@ -172,3 +172,17 @@ def test_columns_that_cannot_be_stored_are_refused(tmp_path: Path) -> None:
         write_cs(tmp_path / "x.cs", {"a": [1, 2], "b": [1]})
     with pytest.raises(InputError, match="differ in length or hold Python objects"):
         write_cs(tmp_path / "x.cs", {"a": np.array([{}], object)})
+
+
+@pytest.mark.interop
+def test_cryosparcs_own_tools_read_ours_and_we_theirs(job: Path) -> None:
+    dataset = pytest.importorskip("cryosparc.dataset", reason="cryosparc-tools is not installed")
+    stack = open_stack(job / "P1_J5_particles.cs")
+    write_particles_cs(job / "out.cs", stack, {"alignments2D/class": np.arange(3, dtype="u4")})
+    table = dataset.Dataset.load(str(job / "out.cs"))
+    assert table["uid"].tolist() == [30, 10, 20]
+    assert table["alignments2D/class"].tolist() == [0, 1, 2]
+    table.save(str(job / "back.cs"))
+    back = open_stack(job / "back.cs")
+    np.testing.assert_array_equal(back.read(), stack.read())
+    assert back.metadata.class_number.tolist() == [1, 2, 3]

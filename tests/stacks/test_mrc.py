@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from isac2.errors import InputError
 from isac2.stacks import open_stack, write_mrcs
+from isac2.stacks._images import OpenFiles
 from isac2.stacks.mrc import open_mrc
 
 
@@ -69,6 +70,31 @@ def test_written_stacks_pass_mrcfile(tmp_path: Path, dtype: str) -> None:
         assert mrc.voxel_size.x == pytest.approx(2.5)
         assert mrc.data.dtype == np.dtype(dtype)
         np.testing.assert_array_equal(mrc.data, images)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5)),
+    dtype=st.sampled_from(["float32", "int8", "int16", "uint16", "float16"]),
+    pixel_size=st.floats(0.125, 100, width=32),
+    seed=st.integers(0, 1000),
+)
+def test_any_images_come_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: tuple[int, int, int],
+    dtype: str,
+    pixel_size: float,
+    seed: int,
+) -> None:
+    images = (np.random.default_rng(seed).random(shape) * 100).astype(dtype)
+    path = tmp_path_factory.mktemp("mrc") / "x.mrcs"
+    write_mrcs(path, images, pixel_size)
+    file = open_mrc(path)
+    assert (file.count, *file.shape) == shape
+    assert file.pixel_size_in_angstroms == pytest.approx(pixel_size, rel=1e-6)
+    out = np.empty(shape, np.float32)
+    file.read_into(OpenFiles(), np.arange(shape[0]), out, np.arange(shape[0]))
+    np.testing.assert_array_equal(out, images.astype(np.float32))
 
 
 def test_chunks_make_the_same_file_as_one_array(tmp_path: Path) -> None:

@@ -171,6 +171,11 @@ class RunDirectory:
         return self.path / "particles.star"
 
     @property
+    def particles_cs(self) -> Path:
+        """The same as cryoSPARC reads it; only when the input was cryoSPARC's."""
+        return self.path / "particles.cs"
+
+    @property
     def class_averages_mrcs(self) -> Path:
         """The averages as an MRC stack."""
         return self.path / "class_averages.mrcs"

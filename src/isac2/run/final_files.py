@@ -30,6 +30,7 @@ from isac2.stacks import (
     write_particles_star,
     write_star,
 )
+from isac2.stacks.cryosparc import class_columns, pose_columns, write_particles_cs
 
 __all__ = [
     "write_class_files",
@@ -123,6 +124,7 @@ def write_particle_files(
     ``particles.star`` has every particle once: ``rlnClassNumber`` (0: in no class), the pose of the
     input image in RELION's terms (of a particle in no class, the pre-alignment's shift alone), and
     ``isac2PixelError`` (working px) and ``isac2Similarity``, both -1 for a particle in no class.
+    ``particles.cs`` says the same in cryoSPARC's terms, when the input was cryoSPARC's.
     """
     write_ids(directory.processed_images, members.accounted)
     write_ids(directory.not_processed_images, members.unaccounted)
@@ -136,6 +138,9 @@ def write_particle_files(
         _star_columns(members, facts, split_mirrors),
         project_folder(stack),
     )
+    if stack.metadata.foreign.kind == "cryosparc":
+        columns_cs = _cs_columns(members, facts, split_mirrors)
+        write_particles_cs(directory.particles_cs, stack, columns_cs, project_folder(stack))
 
 
 def write_ordered_averages(
@@ -170,17 +175,17 @@ def write_ordered_averages(
 
 
 def project_folder(stack: Stack) -> Path | None:
-    """Folder that a RELION input's image names are relative to; None when it is the star's own.
+    """Folder that the input's image names are relative to; None when it is the table's own.
 
-    RELION resolves names from the project's folder. Where the input did so, the output does too.
+    RELION and cryoSPARC resolve names from the project's folder. Where the input did so, the output
+    does too.
     """
-    if stack.metadata.foreign.kind != "relion":
-        return None
     columns = stack.metadata.foreign.particles
-    label = next((name for name in ("rlnImageName", "rlnReferenceImage") if name in columns), None)
+    labels = ("rlnImageName", "rlnReferenceImage", "blob/path")
+    label = next((name for name in labels if name in columns), None)
     if label is None:
         return None
-    name = os.fsdecode(columns[label][0]).rpartition("@")[2]
+    name = os.fsdecode(columns[label][0]).rpartition("@")[2].lstrip(">")
     file = str(stack.files[stack.file_index[0]].path)
     if os.path.isabs(name) or not file.endswith(name):
         return None
@@ -205,6 +210,21 @@ def _star_columns(
         "rlnIsFlip": flip,
         "isac2PixelError": np.nan_to_num(members.pixel_error, nan=-1.0).round(6),
         "isac2Similarity": np.nan_to_num(members.similarity, nan=-1.0).round(6),
+    }
+
+
+def _cs_columns(members: Membership, facts: RunFacts, split_mirrors: bool) -> dict[str, ArrayLike]:
+    """Fields that a run adds to the particles' table of cryoSPARC."""
+    poses = members.input_poses(facts)
+    number = members.class_index + 1
+    if split_mirrors:
+        number = np.where(number > 0, 2 * number - 1 + (poses["mirror"] != 0), 0)
+        poses["mirror"] = 0
+    return {
+        **pose_columns(poses, facts.pixel_size_in_angstroms),
+        **class_columns(number),
+        "isac2/pixel_error": np.nan_to_num(members.pixel_error, nan=-1.0).astype(np.float32),
+        "isac2/similarity": np.nan_to_num(members.similarity, nan=-1.0).astype(np.float32),
     }
 
 

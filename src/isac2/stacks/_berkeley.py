@@ -107,6 +107,8 @@ class _Tree:
             if _HEADER + 2 * count > self.page_size:
                 raise ValueError(f"page {current} promises {count} entries")
             offsets = struct.unpack_from(f"{self.order}{count}H", page, _HEADER)
+            if any(offset + 3 > self.page_size for offset in offsets):
+                raise ValueError(f"page {current} has an entry beyond its end")
             if page[25] == _INTERNAL:
                 children = [struct.unpack_from(self.order + "I", page, o + 4)[0] for o in offsets]
                 pending.extend(reversed(children))

@@ -88,8 +88,11 @@ def _first_line(error: BaseException) -> str:
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Read the header of a .npy file, versions 1 to 3."""
-    if file.read(6) == b"\x94CSDAT":
-        raise ValueError("it is in cryoSPARC's stream format; save it as a .cs of NumPy's format")
+    if file.read(6)[1:] == b"CSDAT":
+        raise ValueError(
+            "it is in cryoSPARC's stream format; save it in NumPy's (cryosparc-tools: "
+            "Dataset.load(old).save(new))"
+        )
     file.seek(0)
     try:
         version = npy.read_magic(file)

@@ -30,7 +30,7 @@ _ALWAYS_LISTS = ("members",)
 _LARGEST_RATIO = 1100  # deflate shrinks at most about a thousandfold
 _LARGEST_SIDE = 1 << 16
 _LARGEST_GAP = 10_000
-_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError)
+_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 _LOCK = threading.Lock()
 
 

@@ -59,7 +59,7 @@ def list_images(name: str, faults: Faults) -> Listing:
 
         slots, names, _ = read_lst_lines(path, faults)
         return _by_name(names, slots)
-    if suffix == ".cs" or beginning.startswith((b"\x93NUMPY", b"\x94CSDAT")):
+    if suffix == ".cs" or beginning[1:6] in (b"NUMPY", b"CSDAT"):
         return _list_cs(path)
     if beginning.startswith(HDF5_SIGNATURE):
         from isac2.stacks.eman_hdf import scan_eman_hdf
@@ -150,10 +150,12 @@ def _check_groups(path: Path, particles: StarTable, optics: StarTable, faults: F
         return
     groups, counts = np.unique(optics.columns[label], return_counts=True)
     for group in groups[counts > 1]:
-        faults.add(f"{path}: data_optics has two rows for the optics group {group.decode()}.")
+        shown = group.decode("utf-8", "replace")
+        faults.add(f"{path}: data_optics has two rows for the optics group {shown}.")
     for group in np.unique(particles.columns[label]):
         if group not in groups:
-            faults.add(f"{path}: data_optics lacks the optics group {group.decode()}.")
+            shown = group.decode("utf-8", "replace")
+            faults.add(f"{path}: data_optics lacks the optics group {shown}.")
 
 
 def _list_cs(path: Path) -> Listing:

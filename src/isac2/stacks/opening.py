@@ -65,7 +65,7 @@ def open_stack(path: PathLike | Sequence[PathLike], root: PathLike | None = None
         from isac2.stacks.eman_lst import open_eman_lst
 
         return open_eman_lst(source, folder)
-    if suffix == ".cs" or beginning.startswith((b"\x93NUMPY", b"\x94CSDAT")):
+    if suffix == ".cs" or beginning[1:6] in (b"NUMPY", b"CSDAT"):
         from isac2.stacks.cryosparc import open_cryosparc
 
         return open_cryosparc(source, folder)
