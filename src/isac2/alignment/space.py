@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isac2.alignment.rings import RingGeometry, shift_grid
 from isac2.poses import PoseArray, make_poses
 
-__all__ = ["SearchSpace", "centres_from_poses", "poses_from_search"]
+__all__ = ["Frames", "SearchSpace", "centres_from_poses", "poses_from_search"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,44 @@ class SearchSpace:
         """Nearest centres from which no disc leaves the box, float64 (n, 2)."""
         limit = self.farthest_centre(box)
         return np.clip(centres, -limit, limit)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Where the edges of the picked images lie in the working images, which were moved since.
+
+    Attributes
+    ----------
+    origins : float64 (N, 2)
+        x and y of the middle of each picked image, from the centre of the working box, px.
+    half_width : float
+        From there to the edges, px.
+    """
+
+    origins: NDArray[np.float64]
+    half_width: float
+
+    def share_outside(
+        self, rows: NDArray[np.int64], centres: NDArray[np.float64], radius: float
+    ) -> NDArray[np.float64]:
+        """Share of a disc around each centre (px (m, 2)) that lies outside the picked image.
+
+        What lies beyond each edge is a segment of the disc; corners count twice. rows int64 (m,)
+        names the images. Returns float64 (m,).
+
+        Examples
+        --------
+        >>> frames = Frames(np.zeros((1, 2)), half_width=10.0)
+        >>> centres = np.array([[5.0, 0.0], [10.0, 0.0]])
+        >>> frames.share_outside(np.array([0, 0]), centres, radius=5.0).tolist()
+        [0.0, 0.5]
+        """
+        from_origin = np.abs(centres - self.origins[rows])
+        # of the chord along an edge: how far from the disc's centre, in radii
+        chord = np.clip((self.half_width - from_origin) / radius, -1.0, 1.0)
+        segments = (np.arccos(chord) - chord * np.sqrt(1.0 - chord**2)) / np.pi
+        share: NDArray[np.float64] = segments.sum(axis=-1)
+        return share
 
 
 def centres_from_poses(poses: PoseArray) -> NDArray[np.float64]:

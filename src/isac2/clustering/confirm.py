@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned, search
-from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import group_aligner, search_space, sharp_average, test_group
 from isac2.clustering.state import StableGroup
@@ -27,6 +27,7 @@ __all__ = ["ClassComparison", "compare_with_classes", "confirm_members", "recall
 
 _CLEARLY = 3.0  # standard deviations of the noise
 _SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
+_MOST_OUTSIDE = 0.05  # share of a particle's disc that may lie outside the image as it was picked
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
 
 
@@ -131,6 +132,7 @@ def confirm_members(
     classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     workers: Workers,
+    frames: Frames | None = None,
 ) -> tuple[StableGroup, ...]:
     """Groups less the members that clearly belong to another group or class, or to none.
 
@@ -142,6 +144,8 @@ def confirm_members(
     classes : tuple of StableGroup
         Classes found earlier, which compete too.
     parameters, workers
+    frames : Frames, optional
+        Edges of the picked images: a member of which a part was cut off there leaves too.
     """
     if not groups:
         return groups
@@ -150,7 +154,7 @@ def confirm_members(
     poses = np.concatenate([g.poses for g in groups])
     own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
     comparison = compare_with_classes(images, rows, poses, averages, parameters, workers)
-    stays = ~belongs_elsewhere(comparison, own)
+    stays = ~belongs_elsewhere(comparison, own) & _is_whole(rows, poses, parameters, frames)
     return tuple(
         _keep(group, stays[own == number], images, parameters)
         for number, group in enumerate(groups)
@@ -165,6 +169,7 @@ def recall_images(
     parameters: ClusteringParameters,
     seed: tuple[int, ...],
     workers: Workers,
+    frames: Frames | None = None,
 ) -> tuple[StableGroup, ...]:
     """Classes and those images of the pool that clearly belong to one and are stable in it.
 
@@ -176,6 +181,8 @@ def recall_images(
     classes : tuple of StableGroup
     parameters, seed, workers
         As in `isac2.clustering.sac.sac_round`.
+    frames : Frames, optional
+        Edges of the picked images: what was cut off there is not recalled.
     """
     if not classes or not len(pool):
         return classes
@@ -187,7 +194,7 @@ def recall_images(
     aligned = align_to_assigned(
         images, pool, centres_from_poses(poses), averages, best, space, workers
     )
-
+    recalled &= _is_whole(pool, aligned.poses, parameters, frames)
     aligner = group_aligner(parameters)
 
     def recall(number: int) -> StableGroup:
@@ -206,6 +213,20 @@ def recall_images(
         return replace(tested, main_iteration=group.main_iteration, generation=group.generation)
 
     return tuple(workers.map(recall, range(len(classes))))
+
+
+def _is_whole(
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+    frames: Frames | None,
+) -> NDArray[np.bool_]:
+    """Whether nearly all of each particle lies inside the image in which it was picked."""
+    if frames is None:
+        return np.ones(len(rows), np.bool_)
+    outside = frames.share_outside(rows, centres_from_poses(poses), parameters.radius)
+    whole: NDArray[np.bool_] = outside <= _MOST_OUTSIDE
+    return whole
 
 
 def _keep(

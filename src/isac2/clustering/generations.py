@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.space import Frames
 from isac2.clustering.confirm import confirm_members, recall_images
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
@@ -36,6 +37,7 @@ def isac(
     workers: Workers,
     state: IsacState | None = None,
     notify: Callable[[str], None] = _silent,
+    frames: Frames | None = None,
 ) -> Iterator[IsacState]:
     """Find all groups of images that are homogeneous and reproducible.
 
@@ -51,6 +53,8 @@ def isac(
         Where to go on from; by default the start, with all images in the pool.
     notify : callable, optional
         Told, in words, what begins.
+    frames : Frames, optional
+        Edges of the picked images in the working images; particles cut off there join no class.
 
     Yields
     ------
@@ -63,7 +67,7 @@ def isac(
         if state.generation_done:
             state = begin_next(state, parameters)
         elif has_converged(state.agreement, parameters):
-            state = close_generation(images, state, parameters, seed, workers)
+            state = close_generation(images, state, parameters, seed, workers, frames)
             yield state
         else:
             state = next_round(images, state, parameters, seed, workers, notify)
@@ -114,6 +118,7 @@ def close_generation(
     parameters: ClusteringParameters,
     seed: int,
     workers: Workers,
+    frames: Frames | None = None,
 ) -> IsacState:
     """Account for the groups that stayed large enough; all other images go back to the pool.
 
@@ -126,10 +131,12 @@ def close_generation(
         for group in state.groups
     )
     found = _large_enough(candidates, parameters)
-    found = confirm_members(images, found, state.accounted, parameters, workers)
+    found = confirm_members(images, found, state.accounted, parameters, workers, frames)
     found = _large_enough(found, parameters)
     pool, poses = _unaccounted(state, state.accounted + found)
-    classes = recall_images(images, pool, poses, state.accounted + found, parameters, name, workers)
+    classes = recall_images(
+        images, pool, poses, state.accounted + found, parameters, name, workers, frames
+    )
     pool, poses = _unaccounted(state, classes)
     closed = replace(
         state,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.prealignment import pre_align
+from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
 from isac2.clustering.generations import isac, start_state
 from isac2.clustering.sac import has_converged, search_space
@@ -166,6 +167,7 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
             job.workers,
             state,
             job.tell_words,
+            _frames(job, facts),
         )
         _announce_round(job, state)
         started = round_started = job.progress.seconds
@@ -262,6 +264,12 @@ def _remove_working_stack(path: Path) -> None:
     """Remove working images that are needed no more, with the list beside them."""
     path.unlink(missing_ok=True)
     path.with_name(f"{path.stem}.unusable.txt").unlink(missing_ok=True)
+
+
+def _frames(job: Job, facts: RunFacts) -> Frames:
+    """Edges of the picked images in the working images."""
+    ratio = job.settings.shrink_ratio
+    return Frames(facts.shifts * ratio, job.stack.box_size / 2 * ratio)
 
 
 def _facts(job: Job, shifts: NDArray[np.float64]) -> RunFacts:
