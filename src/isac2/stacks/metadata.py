@@ -88,7 +88,8 @@ class Metadata:
     phase_flipped : bool (n,)
         The CTF's phases have been flipped in the pixels already, as far as the file says.
     foreign : ForeignTables
-        The file's own tables.
+        The file's own tables. Where they are written back, into a file of the same kind, they win
+        over the fields above.
     """
 
     pixel_size_in_angstroms: NDArray[np.float64]
