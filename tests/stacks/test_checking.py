@@ -162,6 +162,11 @@ def test_all_faults_of_a_bdb_are_told_at_once(folder: Path, shared: Path) -> Non
     assert "which is refused" in faults[0]
     assert "no header" in faults[1]
     assert "particles_64x64x9 cannot be read" in faults[2]
+    os.chmod(folder / "EMAN2DB" / "particles_64x64x1", 0o644)
+    (folder / "EMAN2DB" / "particles_64x64x1").unlink()
+    faults = check_stack(folder / "EMAN2DB" / "particles.bdb")
+    assert len(faults) == 1
+    assert "particles_64x64x1 cannot be read" in faults[0]
 
 
 def test_a_file_of_which_nothing_can_be_read_is_one_fault(folder: Path) -> None:

@@ -122,10 +122,9 @@ def _check_numbers(
     faults: Faults,
 ) -> None:
     """Report images beyond the end of their file, and images listed twice."""
-    for index, file in enumerate(files):
+    for file, rows in zip(files, _rows_of_files(listing, len(files)), strict=True):
         if file is None:
             continue
-        rows = np.flatnonzero(listing.file_index == index)
         slots = listing.slots[rows]
         wrong = rows[(slots < 0) | (slots >= file.count)]
         if wrong.size:
@@ -137,6 +136,15 @@ def _check_numbers(
     again = np.setdiff1d(np.arange(len(pairs)), first)
     if again.size:
         faults.add(f"{path}: {_images(again)} listed a second time.")
+
+
+def _rows_of_files(listing: Listing, count: int) -> list[NDArray[np.int64]]:
+    """Return the rows, ascending, of the images in each file."""
+    if not count:
+        return []
+    order = np.argsort(listing.file_index, kind="stable")
+    limits = np.searchsorted(listing.file_index[order], np.arange(1, count))
+    return np.split(order, limits)
 
 
 def _images(rows: NDArray[np.int64]) -> str:
@@ -165,10 +173,9 @@ def _check_pixels(
     """Report images with pixels that are no numbers, or that are all the same."""
     found = _Found([], [])
     open_files = OpenFiles()
-    for index, file in enumerate(files):
+    for file, rows in zip(files, _rows_of_files(listing, len(files)), strict=True):
         if file is None:
             continue
-        rows = np.flatnonzero(listing.file_index == index)
         rows = rows[(listing.slots[rows] >= 0) & (listing.slots[rows] < file.count)]
         rows = rows[np.argsort(listing.slots[rows], kind="stable")]
         step = max(1, _PIXELS_AT_ONCE // (file.shape[0] * file.shape[1] or 1))
