@@ -282,7 +282,7 @@ class Settings:
         0,
         "delta_good",
         int,
-        "A main iteration is over when its first generation gave no more new classes than this.",
+        "A main iteration is over when a generation gave no more new classes than this.",
         unit="classes",
         minimum=0,
     )
