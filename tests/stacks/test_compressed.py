@@ -14,6 +14,9 @@ import pytest
 from isac2.errors import InputError
 from isac2.stacks import open_stack, write_mrcs, write_star
 
+# mrcfile 1.5 sets the type of an array, of which NumPy 2.5 warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")
+
 PACKERS = [gzip.compress, bz2.compress]
 Packer = Callable[[bytes], bytes]
 

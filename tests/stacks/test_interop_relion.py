@@ -22,6 +22,7 @@ from isac2.stacks.selection import split_mirrored_classes
 
 pytestmark = [
     pytest.mark.interop,
+    pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning"),
     pytest.mark.skipif(shutil.which("relion_refine") is None, reason="RELION is not installed"),
 ]
 

@@ -16,6 +16,9 @@ from isac2.stacks import open_stack, write_mrcs
 from isac2.stacks._images import OpenFiles
 from isac2.stacks.mrc import open_mrc
 
+# mrcfile 1.5 sets the type of an array, of which NumPy 2.5 warns.
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the dtype:DeprecationWarning")
+
 
 def raw_mrc(pixels: np.ndarray, mode: int, order: str = "<", extended: bytes = b"") -> bytes:
     """Lay out an MRC file by hand: header words, extended header, pixels."""
