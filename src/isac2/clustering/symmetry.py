@@ -17,6 +17,7 @@ __all__ = ["bring_together", "symmetry_operations"]
 
 _HIGHEST_FOLD = 8
 _AS_ALIKE = 0.6  # share of the halves' agreement that is left after an operation
+_HALVES_AGREE = 0.3  # correlation that the halves of an average of nothing do not reach
 _MIRROR_ANGLES = 720
 _STARTS = 64
 _CAP = 0.05  # of 1 - cos: beyond about 18 degrees two poses differ, by however much
@@ -43,7 +44,8 @@ def symmetry_operations(
     -----
     The correlation of one half with the rotated (or mirrored) other half is compared with that of
     the two halves as they are. Order 0, which no rotation changes, is left out. The halves' noise
-    being independent, a symmetric average keeps all of its correlation, whatever its noise.
+    being independent, a symmetric average keeps all of its correlation, whatever its noise. Halves
+    that do not agree tell nothing, and give the identity alone.
     """
     count = int(orders.max()) + 1
     order = np.arange(count)
@@ -52,7 +54,9 @@ def symmetry_operations(
     mirrored = np.bincount(orders, mixed.real, count) + 1j * np.bincount(orders, mixed.imag, count)
     rotated[0], mirrored[0] = 0.0, 0.0
     whole = rotated.sum()
-    if whole <= 0.0:
+    turned = orders > 0
+    power = [float((np.abs(half[turned]) ** 2).sum()) for half in (first, second)]
+    if whole <= _HALVES_AGREE * np.sqrt(power[0] * power[1]):
         return identity_poses(1)
     fold = 1
     for n in range(_HIGHEST_FOLD, 1, -1):

@@ -1,0 +1,177 @@
+"""Confirming members against all classes, and recalling images that were lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isac2.clustering.confirm import (
+    ClassComparison,
+    belongs_elsewhere,
+    clearly_belongs,
+    compare_with_classes,
+    confirm_members,
+    recall_images,
+)
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import sharp_average
+from isac2.clustering.state import StableGroup
+from isac2.poses import identity_poses
+from isac2.workers import SerialWorkers
+
+WORKERS = SerialWorkers()
+
+
+def _comparison(similarity: list[list[float]], against: float, alike: float) -> ClassComparison:
+    """A comparison with two classes whose averages correlate by `alike`; noise 0.1."""
+    table = np.array(similarity, np.float32)
+    return ClassComparison(
+        similarity=table,
+        against=np.full_like(table, against),
+        likeness=np.array([[1.0, alike], [alike, 1.0]]),
+        noise=0.1,
+    )
+
+
+def test_leads_by_hand() -> None:
+    comparison = _comparison([[0.9, 0.5], [0.4, 0.8]], against=0.1, alike=0.5)
+    own = np.array([0, 0])
+    # noise of the difference: 0.1 sqrt(2 (1 - 0.5)) = 0.1
+    np.testing.assert_allclose(comparison.lead(own), [[0, 4], [0, -4]], atol=1e-5)
+    # over chance: 0.1 sqrt(2)
+    chance = comparison.lead_over_chance(own)
+    np.testing.assert_allclose(chance, np.array([8, 3]) / np.sqrt(2), rtol=1e-5)
+    assert belongs_elsewhere(comparison, own).tolist() == [False, True]
+    assert clearly_belongs(comparison, own).tolist() == [True, False]
+
+
+def test_what_is_no_clearer_than_chance_belongs_to_nothing() -> None:
+    comparison = _comparison([[0.4, -0.4]], against=0.1, alike=0.0)
+    own = np.array([0])  # 0.3 ahead of chance is 2.1 standard deviations
+    assert belongs_elsewhere(comparison, own).tolist() == [True]
+    assert clearly_belongs(comparison, own).tolist() == [False]
+
+
+def test_an_unclear_lead_neither_expels_nor_recalls() -> None:
+    comparison = _comparison([[0.8, 0.9], [0.9, 0.8]], against=0.1, alike=0.5)
+    own = np.array([0, 0])
+    assert belongs_elsewhere(comparison, own).tolist() == [False, False]
+    assert clearly_belongs(comparison, own).tolist() == [False, False]
+
+
+def test_classes_of_the_same_view_are_no_rivals() -> None:
+    comparison = _comparison([[0.90, 0.89]], against=0.1, alike=0.95)
+    assert clearly_belongs(comparison, np.array([0])).tolist() == [True]
+
+
+def test_the_comparison_does_not_depend_on_an_average_s_contrast(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    rows = np.arange(8)
+    shapes = known.shapes[:2]
+
+    def compare(averages: Any) -> ClassComparison:
+        poses = identity_poses(8)
+        return compare_with_classes(known.images, rows, poses, averages, parameters, WORKERS)
+
+    first, second = compare(shapes), compare(np.stack([5 * shapes[0] + 2, shapes[1]]))
+    assert first.similarity.shape == first.against.shape == (8, 2)
+    np.testing.assert_allclose(first.similarity, second.similarity, atol=1e-3)
+    np.testing.assert_allclose(np.diag(first.likeness), 1.0, atol=0.1)
+    assert first.likeness[0, 1] == first.likeness[1, 0] < 0.9
+    assert first.noise == pytest.approx(1 / np.sqrt(np.pi * 12**2))
+
+
+def test_fewer_input_pixels_mean_more_noise(known: Any, parameters: ClusteringParameters) -> None:
+    asked = replace(parameters, noise_radius=6.0)
+    rows, poses = np.arange(2), identity_poses(2)
+    compared = compare_with_classes(known.images, rows, poses, known.shapes, asked, WORKERS)
+    assert compared.noise == pytest.approx(1 / np.sqrt(np.pi * 6**2))
+
+
+@pytest.fixture(scope="module")
+def classes(known: Any, parameters: ClusteringParameters) -> tuple[StableGroup, ...]:
+    """One class a shape, with all of its images."""
+    return tuple(known.group(known.rows_of(label), parameters) for label in range(4))
+
+
+def test_right_members_stay(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    confirmed = confirm_members(known.images, classes, (), parameters, WORKERS)
+    for before, after in zip(classes, confirmed, strict=True):
+        assert set(after.members) <= set(before.members)
+        assert len(after.members) >= 24
+
+
+@pytest.mark.parametrize("as_earlier_class", [False, True])
+def test_a_wrong_member_goes(
+    as_earlier_class: bool,
+    known: Any,
+    parameters: ClusteringParameters,
+    classes: tuple[StableGroup, ...],
+) -> None:
+    wrong = [known.rows_of(1)[0], known.rows_of(-1)[0]]  # of another shape, and of nothing
+    planted = known.group(np.r_[known.rows_of(0), wrong], parameters)
+    planted = replace(planted, pixel_errors=np.linspace(0.1, 0.6, 27))
+    others = classes[1:]
+    groups, earlier = ((planted,), others) if as_earlier_class else ((planted, *others), ())
+    confirmed = confirm_members(known.images, groups, earlier, parameters, WORKERS)
+    assert len(confirmed) == len(groups)
+    after = confirmed[0]
+    assert not set(wrong) & set(after.members)
+    assert len(after.members) >= 24
+    # what is said of the group is said of those who stayed
+    stayed = np.isin(planted.members, after.members)
+    assert np.array_equal(after.pixel_errors, planted.pixel_errors[stayed])
+    assert after.rms_pixel_error == pytest.approx(np.sqrt(np.mean(after.pixel_errors**2)))
+    assert np.array_equal(after.poses, planted.poses[stayed])
+    again = sharp_average(known.images, after.members, after.poses, parameters)
+    assert np.array_equal(after.average, again)
+
+
+def test_no_groups_are_no_work(known: Any, parameters: ClusteringParameters) -> None:
+    assert confirm_members(known.images, (), (), parameters, WORKERS) == ()
+
+
+def test_a_lost_member_comes_back_and_noise_does_not(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    lost = known.rows_of(2)[[3, 11]]
+    fewer = known.group(np.setdiff1d(known.rows_of(2), lost), parameters)
+    fewer = replace(fewer, main_iteration=4, generation=2)
+    before = (*classes[:2], fewer, classes[3])
+    pool = np.sort(np.r_[lost, known.rows_of(-1)])
+    after = recall_images(
+        known.images, pool, identity_poses(len(pool)), before, parameters, (1, 2), WORKERS
+    )
+    assert np.array_equal(after[2].members, known.rows_of(2))
+    assert (after[2].main_iteration, after[2].generation) == (4, 2)
+    assert after[2].poses.shape == (25,)
+    assert (after[2].pixel_errors < parameters.pixel_error_threshold).all()
+    for label in (0, 1, 3):
+        assert np.array_equal(after[label].members, before[label].members)
+
+
+def test_images_of_a_shape_that_has_no_class_stay_out(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    pool = known.rows_of(3)
+    after = recall_images(
+        known.images, pool, identity_poses(25), classes[:3], parameters, (1, 2), WORKERS
+    )
+    recalled = np.isin(pool, np.concatenate([group.members for group in after]))
+    assert recalled.sum() <= 1
+
+
+def test_nothing_to_recall_changes_nothing(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    nobody, poses = np.empty(0, np.int64), identity_poses(0)
+    seed = (1, 2)
+    assert recall_images(known.images, nobody, poses, classes, parameters, seed, WORKERS) is classes
+    pool, poses = known.rows_of(-1), identity_poses(50)
+    assert recall_images(known.images, pool, poses, (), parameters, seed, WORKERS) == ()
