@@ -327,23 +327,36 @@ def write_eman_hdf(
         timeless = _timeless(h5p.GROUP_CREATE)
         h5g.create(file.id, b"MDF", gcpl=timeless)
         group = h5g.create(file.id, b"/MDF/images", gcpl=timeless)
-        count = 0
-        given: Iterator[Mapping[str, HeaderValue]] = (
-            iter(headers) if headers is not None else repeat({})
-        )
-        for image in chain.from_iterable(image_chunks(images)):
-            header = next(given, None)
-            if header is None:
-                raise InputError(f"{path}: there are more images than the {count} headers.")
-            values = {**_made_header(image, pixel_size_in_angstroms or 1.0), **header}
-            try:
-                _write_image(group, count, np.ascontiguousarray(image, "<f4"), values)
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{path}: the header of image {count + 1}: {error}.") from None
-            count += 1
-        if not count:
-            raise InputError(f"{path}: there is no image to write.")
+        given = iter(headers) if headers is not None else repeat({})
+        single = chain.from_iterable(image_chunks(images))
+        try:
+            count = _write_images(group, single, given, pixel_size_in_angstroms or 1.0)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{path}: {error}.") from None
         write_attribute(group, b"imageid_max", np.int32(count - 1))
+
+
+def _write_images(
+    group: Any,
+    images: Iterator[NDArray[Any]],
+    headers: Iterator[Mapping[str, HeaderValue]],
+    pixel_size: float,
+) -> int:
+    """Write all images and return their number; `ValueError` says what is wrong."""
+    count = 0
+    for image in images:
+        header = next(headers, None)
+        if header is None:
+            raise ValueError(f"there are more images than the {count} headers")
+        values = {**_made_header(image, pixel_size), **header}
+        try:
+            _write_image(group, count, np.ascontiguousarray(image, "<f4"), values)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"the header of image {count + 1}: {error}") from None
+        count += 1
+    if not count:
+        raise ValueError("there is no image to write")
+    return count
 
 
 def _timeless(kind: Any) -> Any:

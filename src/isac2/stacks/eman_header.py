@@ -59,18 +59,15 @@ def parse_eman_ctf(text: str) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        The fields of `Metadata` that a CTF needs, and `pixel_size_in_angstroms`.
+        Fields of `Metadata`.
 
     Raises
     ------
     ValueError
         When the text is not of this kind.
 
-    Notes
-    -----
-    `U = 1e4 (defocus - difference / 2)`, `V = 1e4 (defocus + difference / 2)`, the angle of U is 45
-    less EMAN2's. Amplitude percentages beyond 100 stand for phases beyond a quarter of a turn
-    (phase plates); they become a phase shift without amplitude contrast.
+    Amplitude percentages beyond 100 stand for phases beyond a quarter of a turn (phase plates); they
+    become a phase shift without amplitude contrast.
 
     Examples
     --------
@@ -80,9 +77,8 @@ def parse_eman_ctf(text: str) -> dict[str, float]:
     """
     if not text.startswith("E"):
         raise ValueError(f"the CTF {text[:40]!r} is not one of EMAN2")
-    words = text[1:].split()
     try:
-        numbers = [float(word) for word in words[:8]]
+        numbers = [float(word) for word in text[1:].split()[:8]]
     except ValueError:
         raise ValueError(f"the CTF {text[:40]!r} holds something else than numbers") from None
     if len(numbers) < 8 or not np.isfinite(numbers).all():

@@ -121,8 +121,12 @@ class Stack:
             out = np.empty(shape, np.float32)
         elif out.shape != shape or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out must be a C-contiguous float32 array of the shape {shape}")
-        if not len(rows):
-            return out
+        if len(rows):
+            self._read_rows(rows, out)
+        return out
+
+    def _read_rows(self, rows: NDArray[np.int64], out: NDArray[np.float32]) -> None:
+        """Fill `out` with the images of `rows`, file by file."""
         files, slots = self.file_index[rows], self.slots[rows]
         order = np.lexsort((slots, files))
         files, slots = files[order], slots[order]
@@ -139,7 +143,6 @@ class Stack:
         else:
             for part in parts:
                 read_part(part)
-        return out
 
     def select(self, indices: ArrayLike | slice) -> Stack:
         """Return the stack of these images only, in this order; no pixel is copied."""
