@@ -1,7 +1,9 @@
 """Pre-alignment: all images, reference-free, to one common average, to find where particles lie.
 
 The common average of all views is a blob without detail, low-passed as far as its halves agree; so
-the images may be handed in at half the working resolution, at a fraction of the cost.
+the images may be handed in at half the working resolution (`coarse_radius`), at a fraction of the
+cost. The whole range of translations is searched in a few rounds only; in between an image's
+surroundings are enough, because the rounds walk.
 """
 
 from __future__ import annotations
@@ -23,9 +25,12 @@ from isac2.images.transform import average_in_poses
 from isac2.poses import PoseArray, compose, identity_poses, make_poses
 from isac2.workers import Workers
 
-__all__ = ["PreAlignment", "pre_align", "search_stages"]
+__all__ = ["PreAlignment", "coarse_radius", "pre_align", "search_stages"]
 
 _ROUNDS_A_STAGE = 14
+_WIDE_ROUNDS = (0, 5)  # of a stage: these search its whole range
+_NEAR_STEPS = 2  # the other rounds' range; with less, a peak beside the middle cannot be refined
+_SMALLEST_COARSE_RADIUS = 12
 _SHAKE_EVERY = 4
 _CALM_ROUNDS = 10
 _IMAGES_A_BLOCK = 64
@@ -50,6 +55,18 @@ class PreAlignment:
 
     centres: NDArray[np.float64]
     averages: NDArray[np.float32]
+
+
+def coarse_radius(radius: int) -> int:
+    """Particle radius (px) that is enough for pre-alignment, for a radius in working images.
+
+    Examples
+    --------
+    >>> coarse_radius(29), coarse_radius(15)
+    (14, 15)
+    """
+    half = radius // 2
+    return half if half >= _SMALLEST_COARSE_RADIUS else radius
 
 
 def search_stages(box: int, radius: int) -> list[tuple[int, int]]:
@@ -109,8 +126,10 @@ def pre_align(
     stages = search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
     total = _ROUNDS_A_STAGE * len(stages)
     for reach, step in stages:
-        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel)
-        for _ in range(_ROUNDS_A_STAGE):
+        wide = _square_search(radius, reach / pixel, step / pixel)
+        near = _square_search(radius, min(reach, _NEAR_STEPS * step) / pixel, step / pixel)
+        for number in range(_ROUNDS_A_STAGE):
+            space = wide if number in _WIDE_ROUNDS else near
             reference, frequency = _filtered_average(images, rows, poses, pixel, workers)
             reference, poses = _centre(reference, poses, (radius, center_method, pixel))
             averages.append(reference)
@@ -125,6 +144,11 @@ def pre_align(
     centres = np.zeros((len(images), 2))
     centres[rows] = centres_from_poses(poses)
     return PreAlignment(centres, np.stack([*averages, reference]))
+
+
+def _square_search(radius: int, reach: float, step: float) -> SearchSpace:
+    """Rings of a disc, and the same range of translations along both axes."""
+    return SearchSpace(radius, x_range=reach, y_range=reach, translation_step=step)
 
 
 def _filtered_average(

@@ -30,7 +30,9 @@ def frequency_grid(box: int) -> NDArray[np.float64]:
     return np.hypot(scipy.fft.fftfreq(box)[:, None], scipy.fft.rfftfreq(box)[None, :])
 
 
-def tanh_response(frequency: ArrayLike, cutoff: float, falloff: float) -> NDArray[np.float64]:
+def tanh_response(
+    frequency: ArrayLike, cutoff: ArrayLike, falloff: ArrayLike
+) -> NDArray[np.float64]:
     """Return the hyperbolic tangent low-pass filter's response.
 
     ``H(f) = 0.5 (tanh(k (f + f0)) - tanh(k (f - f0)))``, ``k = pi / (2 a f0)``.
@@ -38,10 +40,10 @@ def tanh_response(frequency: ArrayLike, cutoff: float, falloff: float) -> NDArra
     Parameters
     ----------
     frequency : float (...)
-        Absolute frequency, 1/pixel.
-    cutoff : float
+        Absolute frequency, 1/pixel. All three are broadcast against each other.
+    cutoff : float (...)
         f0, 1/pixel: where the response has fallen to a half.
-    falloff : float
+    falloff : float (...)
         a, as a fraction of the cut-off; the smaller, the steeper.
 
     Returns
@@ -59,7 +61,8 @@ def tanh_response(frequency: ArrayLike, cutoff: float, falloff: float) -> NDArra
     >>> tanh_response([0.0, 0.2, 0.5], cutoff=0.2, falloff=0.2).round(3).tolist()
     [1.0, 0.5, 0.0]
     """
-    if cutoff <= 0 or falloff <= 0:
+    cutoff, falloff = np.asarray(cutoff, np.float64), np.asarray(falloff, np.float64)
+    if cutoff.min() <= 0 or falloff.min() <= 0:
         raise ValueError(f"cut-off {cutoff} and fall-off {falloff} must be positive")
     steepness = np.pi / (2.0 * falloff * cutoff)
     distance = np.asarray(frequency, dtype=np.float64)

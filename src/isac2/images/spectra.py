@@ -139,11 +139,9 @@ def fit_low_pass(
         share[gone[0] :] = 0.0
     cutoffs = np.arange(cutoff_range[0], cutoff_range[1] + 1e-9, 0.0025)
     falloffs = largest_falloff * np.arange(1, 11) / 10.0
-    misfit = np.empty((cutoffs.size, falloffs.size))
-    for i, cutoff in enumerate(cutoffs):
-        for j, falloff in enumerate(falloffs):
-            response = tanh_response(curve.frequency[1:], float(cutoff), float(falloff))
-            misfit[i, j] = np.square(share - response).sum()
+    # (cut-offs, fall-offs, rings)
+    responses = tanh_response(curve.frequency[1:], cutoffs[:, None, None], falloffs[:, None])
+    misfit = np.square(share - responses).sum(axis=-1)
     best = np.unravel_index(misfit.argmin(), misfit.shape)
     return float(cutoffs[best[0]]), float(falloffs[best[1]])
 

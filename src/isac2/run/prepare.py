@@ -159,12 +159,19 @@ def prepare_for_prealignment(
     workers: Workers,
     notify: Notify | None = None,
     spectrum_weights: NDArray[np.float64] | None = None,
+    target_radius: int | None = None,
 ) -> WorkingStack:
     """Write the images for the pre-alignment: whole, so that it can look for particles far out.
 
-    As `prepare_working_stack`, but nothing is shifted, cut, padded or masked.
+    As `prepare_working_stack`, but nothing is shifted, cut, padded or masked, and the particle may
+    get another radius (px) than in the working images.
     """
-    parameters = replace(preparation_parameters(settings), box=None, mask_filaments=False)
+    parameters = replace(
+        preparation_parameters(settings),
+        target_radius=target_radius or settings.target_radius,
+        box=None,
+        mask_filaments=False,
+    )
     plan = plan_preparation(stack.box_size, parameters, spectrum_weights)
     no_shifts = np.zeros((len(stack), 2))
     return _write_prepared(stack, no_shifts, settings.phase_flip, plan, path, (workers, notify))

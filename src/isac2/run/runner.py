@@ -12,15 +12,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.prealignment import pre_align
+from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
 from isac2.clustering.generations import isac, start_state
 from isac2.clustering.sac import has_converged, search_space
 from isac2.clustering.state import IsacState, StableGroup
-from isac2.errors import InputError
 from isac2.files import write_text_atomic
-from isac2.run.beginning import begin_run
+from isac2.images.resample import resample
+from isac2.run.beginning import (
+    TooFewImagesError,
+    begin_run,
+    leaving_nothing_without_images,
+)
 from isac2.run.checkpoint import load_arrays, load_state, save_arrays, save_state
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import open_display
@@ -86,8 +90,7 @@ def run_isac(
     Raises
     ------
     InputError
-        Before anything is written: the stack, the settings or the folder cannot be used as they
-        are.
+        The stack, the settings or the folder cannot be used as they are; nothing is left behind.
     RunError
         The run cannot be finished, for example because the disk is full.
     """
@@ -99,7 +102,10 @@ def run_isac(
     if directory.finished.exists():
         _say_finished(directory, record, display)
         return directory
-    with open_job(stack, settings, directory, record, display) as job:
+    with (
+        leaving_nothing_without_images(directory),
+        open_job(stack, settings, directory, record, display) as job,
+    ):
         weights = equalise(job)
         shifts = pre_align_particles(job, weights)
         facts = _facts(job, shifts)
@@ -238,6 +244,8 @@ def _pre_align(
     count = len(job.stack)
     if settings.skip_prealignment:
         return np.zeros((count, 2)), np.empty((0, 1, 1), np.float32)
+    radius = coarse_radius(settings.target_radius)
+    pixel = settings.target_radius / radius
     whole = prepare_for_prealignment(
         job.stack,
         settings,
@@ -245,19 +253,22 @@ def _pre_align(
         job.workers,
         job.tell_images,
         weights,
+        radius,
     )
     usable = np.setdiff1d(np.arange(count), whole.unusable)
     _check_enough_images(job.stack, len(usable), settings)
     found = pre_align(
         whole.images,
         usable,
-        settings.target_radius,
+        radius,
         settings.centring_method,
         job.workers,
+        pixel,
         notify=job.tell_rounds,
     )
     # what is found at an offset is brought to the centre by the opposite shift
-    return -found.centres / settings.shrink_ratio, found.averages
+    shifts = -found.centres * pixel / settings.shrink_ratio
+    return shifts, resample(found.averages, pixel)
 
 
 def _remove_working_stack(path: Path) -> None:
@@ -374,7 +385,7 @@ def _accounted(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:
 def _check_enough_images(stack: Stack, count: int, settings: Settings) -> None:
     """There has to be at least one group."""
     if count < settings.images_per_group:
-        raise InputError(
+        raise TooFewImagesError(
             f"{stack.path} has {count} usable images, fewer than one group of "
             f"--img_per_grp={settings.images_per_group}: lower it, or give more images."
         )
