@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from isac2.errors import InputError
@@ -18,9 +21,23 @@ from isac2.run.record import (
 )
 from isac2.stacks import Stack
 
-__all__ = ["begin_run"]
+__all__ = ["TooFewImagesError", "begin_run", "leaving_nothing_without_images"]
 
 _NO_RESTART = -1
+
+
+class TooFewImagesError(InputError):
+    """The stack has not even one group of images that can be used."""
+
+
+@contextmanager
+def leaving_nothing_without_images(directory: RunDirectory) -> Iterator[None]:
+    """Remove a run that is refused inside: only its pixels said that it can never begin."""
+    try:
+        yield
+    except TooFewImagesError:
+        directory.remove_beginning()
+        raise
 
 
 def begin_run(directory: RunDirectory, stack: Stack, settings: Settings) -> RunRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -279,6 +280,17 @@ class RunDirectory:
                 # looks complete
                 (folder / "finished").unlink(missing_ok=True)
                 shutil.rmtree(folder)
+
+    def remove_beginning(self) -> None:
+        """Remove what a run leaves before its first generation, and the folder if that is all."""
+        for folder in (self.state, self.prealignment):
+            shutil.rmtree(folder, ignore_errors=True)
+        unusable = self.working_images.with_name(f"{self.working_images.stem}.unusable.txt")
+        for path in (self.working_images, unusable, self.spectrum_weights, self.log, self.run_json):
+            path.unlink(missing_ok=True)
+        # what somebody else has put there meanwhile stays
+        with suppress(OSError):
+            self.path.rmdir()
 
 
 def open_run_directory(path: str | os.PathLike[str]) -> RunDirectory:
