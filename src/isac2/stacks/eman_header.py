@@ -66,8 +66,8 @@ def parse_eman_ctf(text: str) -> dict[str, float]:
     ValueError
         When the text is not of this kind.
 
-    Amplitude percentages beyond 100 stand for phases beyond a quarter of a turn (phase plates); they
-    become a phase shift without amplitude contrast.
+    Amplitude percentages beyond 100 stand for phases beyond a quarter of a turn (phase plates);
+    they become a phase shift without amplitude contrast.
 
     Examples
     --------
