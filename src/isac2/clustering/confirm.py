@@ -27,6 +27,7 @@ __all__ = ["ClassComparison", "compare_with_classes", "confirm_members", "recall
 
 _CLEARLY = 3.0  # standard deviations of the noise
 _SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
+_LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
 _MOST_OUTSIDE = 0.05  # share of a particle's disc that may lie outside the image as it was picked
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
 
@@ -173,6 +174,8 @@ def recall_images(
 ) -> tuple[StableGroup, ...]:
     """Classes and those images of the pool that clearly belong to one and are stable in it.
 
+    A class takes the most similar ones first, and grows to two groups' worth of images at most.
+
     Parameters
     ----------
     images : float32 (N, n, n)
@@ -199,8 +202,10 @@ def recall_images(
 
     def recall(number: int) -> StableGroup:
         group = classes[number]
-        new = recalled & (best == number)
-        if not new.any():
+        new = np.flatnonzero(recalled & (best == number))
+        room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
+        new = new[np.argsort(-comparison.similarity[new, number], kind="stable")[:room]]
+        if not len(new):
             return group
         rows = np.concatenate([group.members, pool[new]])
         starts = np.concatenate([group.poses, aligned.poses[new]])

@@ -42,6 +42,9 @@ __all__ = [
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
 _STILL_GROWING = 0.05
+_TRUSTED_FREQUENCY = (
+    0.25  # 1/px: beyond it a group's average is its own noise, and so are its poses
+)
 _SYMMETRY_FREQUENCY = 0.3  # 1/px: the detail that decides whether an average is symmetric
 _ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
 
@@ -232,7 +235,7 @@ def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
     """What aligns a group of images reference-free, as the parameters ask."""
     schedule = ReferenceFreeSchedule(
         rounds=parameters.alignment_rounds,
-        last_cutoff=parameters.highest_frequency,
+        last_cutoff=min(parameters.highest_frequency, _TRUSTED_FREQUENCY),
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )

@@ -16,7 +16,8 @@ from isac2.poses import PoseArray, compose, identity_poses, invert, make_poses
 __all__ = ["bring_together", "symmetry_operations"]
 
 _HIGHEST_FOLD = 8
-_AS_ALIKE = 0.6  # share of the halves' agreement that is left after an operation
+_ROTATED_ALIKE = 0.5  # share of the halves' agreement that is left after a rotation
+_MIRRORED_ALIKE = 0.65  # and after a mirror, which can be turned to fit best
 _HALVES_AGREE = 0.3  # correlation that the halves of an average of nothing do not reach
 _MIRROR_ANGLES = 720
 _STARTS = 64
@@ -61,14 +62,14 @@ def symmetry_operations(
     fold = 1
     for n in range(_HIGHEST_FOLD, 1, -1):
         turns = 2 * np.pi * np.arange(1, n)[:, None] / n
-        if (rotated * np.cos(order * turns)).sum(axis=1).min() >= _AS_ALIKE * whole:
+        if (rotated * np.cos(order * turns)).sum(axis=1).min() > _ROTATED_ALIKE * whole:
             fold = n
             break
     turns = np.arange(fold) * 360.0 / fold
     operations = make_poses(turns, 0.0, 0.0, 0)
     angles = 2 * np.pi * np.arange(_MIRROR_ANGLES) / _MIRROR_ANGLES
     alike = (mirrored * np.exp(1j * order * angles[:, None])).real.sum(axis=1)
-    if alike.max() < _AS_ALIKE * whole:
+    if alike.max() < _MIRRORED_ALIKE * whole:
         return operations
     flip = make_poses(np.full(fold, np.degrees(angles[alike.argmax()])), 0.0, 0.0, 1)
     return np.concatenate([operations, compose(flip, operations)])
