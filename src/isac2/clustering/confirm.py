@@ -28,7 +28,7 @@ __all__ = ["ClassComparison", "compare_with_classes", "confirm_members", "recall
 _CLEARLY = 3.0  # standard deviations of the noise
 _SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
 _LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
-_MOST_OUTSIDE = 0.05  # share of a particle's disc that may lie outside the image as it was picked
+_MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
 
 
@@ -213,6 +213,8 @@ def recall_images(
         tested = test_group(
             aligner, images, rows[order], starts[order], parameters, (*seed, number)
         )
+        whole = _is_whole(tested.members, tested.poses, parameters, frames)
+        tested = _keep(tested, whole, images, parameters)
         if len(tested.members) <= len(group.members):
             return group
         return replace(tested, main_iteration=group.main_iteration, generation=group.generation)
