@@ -161,6 +161,13 @@ def test_what_the_options_need_and_the_stack_lacks_is_named(stack: MemoryStack) 
         check_stack(bare, Settings(radius=32))
 
 
+def test_phases_are_not_flipped_twice(stack: MemoryStack) -> None:
+    stack.metadata = replace(stack.metadata, phase_flipped=np.ones(len(stack), np.bool_))
+    check_stack(stack, settings())
+    with pytest.raises(InputError, match="flipped already: leave --CTF out"):
+        check_stack(stack, settings(phase_flip=True))
+
+
 def test_a_full_disk_is_an_error_and_leaves_nothing(
     stack: MemoryStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,11 @@ def check_stack(stack: Stack, settings: Settings) -> None:
                 f"--CTF needs what {stack.path} does not say of all its particles "
                 f"({', '.join(missing)}): estimate the CTF first, or leave --CTF out."
             )
+        if metadata.phase_flipped.any():
+            raise InputError(
+                f"--CTF would flip the phases of {stack.path} a second time, which says that they "
+                "are flipped already: leave --CTF out."
+            )
     if settings.filament_width > 0 and not np.isfinite(metadata.psi_prior_in_degrees).all():
         raise InputError(
             f"--filament_width needs the in-plane angle of each segment (rlnAnglePsiPrior), which "
