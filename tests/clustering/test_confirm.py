@@ -37,13 +37,13 @@ def _comparison(similarity: list[list[float]], against: float, alike: float) -> 
 
 
 def test_leads_by_hand() -> None:
-    comparison = _comparison([[0.9, 0.5], [0.4, 0.8]], against=0.1, alike=0.5)
+    comparison = _comparison([[0.9, 0.5], [0.4, 0.8]], against=-0.1, alike=0.5)
     own = np.array([0, 0])
     # noise of the difference: 0.1 sqrt(2 (1 - 0.5)) = 0.1
     np.testing.assert_allclose(comparison.lead(own), [[0, 4], [0, -4]], atol=1e-5)
     # over chance: 0.1 sqrt(2)
     chance = comparison.lead_over_chance(own)
-    np.testing.assert_allclose(chance, np.array([8, 3]) / np.sqrt(2), rtol=1e-5)
+    np.testing.assert_allclose(chance, np.array([10, 5]) / np.sqrt(2), rtol=1e-5)
     assert belongs_elsewhere(comparison, own).tolist() == [False, True]
     assert clearly_belongs(comparison, own).tolist() == [True, False]
 

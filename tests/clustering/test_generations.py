@@ -229,6 +229,17 @@ def test_every_image_is_accounted_for_or_not_at_every_state(states: list[IsacSta
         assert state.poses.shape == state.pool.shape
 
 
+def test_the_poses_of_stable_members_are_where_the_next_round_begins(
+    states: list[IsacState],
+) -> None:
+    rounds = [state for state in states if not state.generation_done]
+    for state in rounds:
+        assert state.groups
+        for group in state.groups:
+            places = np.searchsorted(state.pool, group.members)
+            assert np.array_equal(state.poses[places], group.poses)
+
+
 def test_images_that_are_not_in_the_pool_are_never_touched(
     known: Any, quick: ClusteringParameters
 ) -> None:

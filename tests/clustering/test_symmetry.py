@@ -159,6 +159,14 @@ def test_an_image_that_is_posed_otherwise_stays_apart() -> None:
     np.testing.assert_allclose(_reached(together[0, others]), _reached(last[others]), atol=1e-6)
 
 
+def test_poses_that_are_wrong_do_not_pull_the_others() -> None:
+    angles = np.zeros(33)
+    angles[:12], angles[12:15] = 40.0, 15.0  # the three between would please all by a little
+    runs = np.stack([make_poses(angles, 0.0, 0.0, 0), identity_poses(33)])
+    together = bring_together(runs, identity_poses(1))
+    np.testing.assert_allclose(together[0]["alpha"], angles, atol=1e-6)
+
+
 def test_the_runs_given_are_left_alone() -> None:
     runs, _ = _runs(identity_poses(1), 9)
     before = runs.copy()
