@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isac2.alignment.space import Frames
 from isac2.clustering.confirm import (
     ClassComparison,
     belongs_elsewhere,
@@ -133,6 +134,25 @@ def test_a_wrong_member_goes(
     assert np.array_equal(after.average, again)
 
 
+def _frames_that_cut(row: int) -> Frames:
+    """Edges far from all particles but one, of which the disc's right half is outside."""
+    origins = np.zeros((150, 2))
+    origins[row, 0] = -20.0
+    return Frames(origins, half_width=20.0)
+
+
+def test_a_member_that_is_cut_off_goes(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    whole = confirm_members(known.images, classes, (), parameters, WORKERS)
+    row = int(whole[2].members[4])
+    frames = _frames_that_cut(row)
+    confirmed = confirm_members(known.images, classes, (), parameters, WORKERS, frames)
+    assert np.array_equal(confirmed[2].members, np.setdiff1d(whole[2].members, row))
+    for label in (0, 1, 3):
+        assert np.array_equal(confirmed[label].members, whole[label].members)
+
+
 def test_no_groups_are_no_work(known: Any, parameters: ClusteringParameters) -> None:
     assert confirm_members(known.images, (), (), parameters, WORKERS) == ()
 
@@ -154,6 +174,29 @@ def test_a_lost_member_comes_back_and_noise_does_not(
     assert (after[2].pixel_errors < parameters.pixel_error_threshold).all()
     for label in (0, 1, 3):
         assert np.array_equal(after[label].members, before[label].members)
+
+
+def test_what_is_cut_off_is_not_recalled(known: Any, parameters: ClusteringParameters) -> None:
+    lost = known.rows_of(2)[[3, 11]]
+    fewer = known.group(np.setdiff1d(known.rows_of(2), lost), parameters)
+    frames = _frames_that_cut(int(lost[0]))
+    (after,) = recall_images(
+        known.images, lost, identity_poses(2), (fewer,), parameters, (1, 2), WORKERS, frames
+    )
+    assert np.array_equal(after.members, np.setdiff1d(known.rows_of(2), lost[0]))
+
+
+def test_a_class_grows_to_two_groups_worth_of_images(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    lost = known.rows_of(2)[::5]
+    fewer = known.group(np.setdiff1d(known.rows_of(2), lost), parameters)
+    asked = replace(parameters, images_per_group=11)
+    (after,) = recall_images(
+        known.images, lost, identity_poses(5), (fewer,), asked, (1, 2), WORKERS
+    )
+    assert len(after.members) == 22
+    assert set(fewer.members) < set(after.members) < set(known.rows_of(2))
 
 
 def test_images_of_a_shape_that_has_no_class_stay_out(
