@@ -22,8 +22,11 @@ def test_areas_of_the_rings_add_up_to_one() -> None:
 
 def test_weights_of_every_sample_add_up_to_one() -> None:
     table = RingGeometry(1, 12).sampling_table(shift_grid(1, 1, 0.5))
-    assert len(table.weights) == 4  # both fractions of x with both of y
-    np.testing.assert_allclose(table.weights.sum(axis=-1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(table.x_weights.sum(axis=-1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(table.y_weights.sum(axis=-1), 1.0, atol=1e-6)
+    for j, i in np.ndindex(table.place.shape):
+        x, y = table.shifts[table.place[j, i]]
+        assert (x, y) == (-1 + 0.5 * i, -1 + 0.5 * j)
 
 
 def test_orders_never_exceed_what_a_ring_can_carry() -> None:

@@ -59,6 +59,16 @@ def _cubic_weights(fraction: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights
 
 
+def _taps(
+    places: NDArray[np.float64], moves: NDArray[np.float64], half: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """First pixel (m, p) and weights (m, p, 4) along an axis of places (p,) plus moves (m,)."""
+    moved = places + moves[:, None]
+    # a whole pixel that rounding has put just below itself stays one
+    first = np.floor(moved + 1e-9)
+    return first.astype(np.int64) + half - 1, _cubic_weights(moved - first).astype(np.float32)
+
+
 def _neighbours(shifts: NDArray[np.float64]) -> NDArray[np.int64]:
     """Index of the translation beside each, int64 (s, 4): left, right, up, down; -1 for none."""
     places = {(round(x, 6), round(y, 6)): number for number, (x, y) in enumerate(shifts)}
@@ -84,20 +94,24 @@ class SamplingTable:
         Translation one step to the left, right, up and down of each, -1 beyond the grid.
     window : int
         Side of the square window of pixels around the image's centre, which is at window // 2.
-    offsets : int64 (s, p)
-        Flat index, in the window, of the first of the 4 x 4 pixels of a sample.
-    weights : float32 (f, p, 16)
-        Interpolation weights, one set a fractional part of the translations.
-    weight_set : int64 (s,)
-        Which of the sets a translation uses.
+    place : int64 (ny, nx)
+        Which translation has the j-th y and the i-th x of the grid.
+    left : int64 (nx, p)
+        Window column of the first of the 4 pixels in a row that a sample reads, for each x.
+    top : int64 (ny, p)
+        Window row of the first of the 4 rows, for each y.
+    x_weights, y_weights : float32 (nx, p, 4), (ny, p, 4)
+        Interpolation weights of the columns and of the rows.
     """
 
     shifts: NDArray[np.float64]
     neighbours: NDArray[np.int64]
     window: int
-    offsets: NDArray[np.int64]
-    weights: NDArray[np.float32]
-    weight_set: NDArray[np.int64]
+    place: NDArray[np.int64]
+    left: NDArray[np.int64]
+    top: NDArray[np.int64]
+    x_weights: NDArray[np.float32]
+    y_weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -211,18 +225,11 @@ class RingGeometry:
         x = np.concatenate([r * np.cos(a) for r, a in zip(self.radii, angles, strict=True)])
         y = np.concatenate([r * np.sin(a) for r, a in zip(self.radii, angles, strict=True)])
         half = self.radius + 3 + int(np.ceil(np.abs(shifts).max()))
-        window = 2 * half + 1
-        whole = np.floor(shifts + 1e-9).astype(np.int64)
-        fractions, weight_set = np.unique(np.round(shifts - whole, 6), axis=0, return_inverse=True)
-        weights = np.empty((len(fractions), len(x), 16), np.float32)
-        first = np.empty((len(fractions), len(x)), np.int64)
-        for number, (fx, fy) in enumerate(fractions):
-            left, top = np.floor(x + fx), np.floor(y + fy)
-            wx, wy = _cubic_weights(x + fx - left), _cubic_weights(y + fy - top)
-            weights[number] = (wy[:, :, None] * wx[:, None, :]).reshape(len(x), 16)
-            first[number] = (top + half - 1) * window + left + half - 1
-        weight_set = weight_set.reshape(-1)
-        offsets = first[weight_set] + (whole[:, 1] * window + whole[:, 0])[:, None]
+        (xs, column), (ys, row) = (np.unique(v, return_inverse=True) for v in shifts.T)
+        place = np.empty((len(ys), len(xs)), np.int64)
+        place[row, column] = np.arange(len(shifts))
+        left, x_weights = _taps(x, xs, half)
+        top, y_weights = _taps(y, ys, half)
         return SamplingTable(
-            shifts, _neighbours(shifts), window, offsets, weights, weight_set.astype(np.int64)
+            shifts, _neighbours(shifts), 2 * half + 1, place, left, top, x_weights, y_weights
         )

@@ -16,6 +16,8 @@ from isac2.alignment.backends import kernels
 from isac2.alignment.rings import RingGeometry, SamplingTable
 
 _TAPS = 8
+_VECTOR = 16
+_TILE = 64  # images that are sampled together: their windows fit the cache
 
 __all__ = [
     "AngleGrid",
@@ -122,51 +124,85 @@ def ring_bank(
     normalise : bool
         Bring each image, at each translation, to zero mean and unit variance over its rings.
     """
-    n_shifts, n_samples = table.offsets.shape
-    lanes = n_shifts * rows.size
-    pixels = _centred_windows(images, rows, centres, table.window)
-    samples = np.empty((n_samples, n_shifts, rows.size), np.float32)
-    kernels.sample_windows(
-        pixels, table.window, table.offsets, table.weights, table.weight_set, samples
-    )
+    samples = _ring_samples(images, rows, centres, table)
+    n_samples, n_shifts, n_lanes = samples.shape  # n_lanes: rows.size made up to whole vectors
+    lanes = n_shifts * n_lanes
     flat = samples.reshape(n_samples, lanes)
     mean, deviation = np.zeros(lanes), np.ones(lanes)
     if normalise:
         kernels.moments(flat, geometry.starts, geometry.weights, mean, deviation)
     scale = np.divide(1.0, deviation, out=np.zeros(lanes), where=deviation > 0)
-    real = np.empty((geometry.n_coefficients, lanes), np.float32)
-    imag = np.empty_like(real)
-    to_unit, offset = scale.astype(np.float32), (mean * scale).astype(np.float32)
-    for ring in range(len(geometry.lengths)):
-        some = flat[geometry.starts[ring] : geometry.starts[ring + 1]]
-        half = len(some) // 2
-        for parity, matrix in enumerate(geometry.transforms[ring]):
-            folded = some[:half] + some[half:] if parity == 0 else some[:half] - some[half:]
-            orders = np.arange(parity, geometry.orders[ring], 2)
-            where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
-            kernels.pack_orders(matrix @ folded, where, to_unit, real, imag)
-        real[ring] -= offset
-    shape = (geometry.n_coefficients, n_shifts, rows.size)
-    return RingBank(real.reshape(shape), imag.reshape(shape))
+    real, imag = _transform(flat, scale.astype(np.float32), geometry)
+    real[: len(geometry.lengths)] -= (mean * scale).astype(np.float32)
+    shape = (geometry.n_coefficients, n_shifts, n_lanes)
+    first = (slice(None), slice(None), slice(0, rows.size))
+    return RingBank(
+        np.ascontiguousarray(real.reshape(shape)[first]),
+        np.ascontiguousarray(imag.reshape(shape)[first]),
+    )
+
+
+def _ring_samples(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    table: SamplingTable,
+) -> NDArray[np.float32]:
+    """Samples on all rings at all translations, float32 (p, s, b made up to whole vectors)."""
+    count = -(-rows.size // _VECTOR) * _VECTOR
+    # lanes beyond the last image repeat it
+    lane = np.minimum(np.arange(count), rows.size - 1)
+    whole = np.floor(centres)
+    corners = whole.astype(np.int64) - table.window // 2 - (_TAPS // 2 - 1)
+    weights = _shift_weights(centres - whole)  # (b, 2, 8)
+    samples = np.empty((table.left.shape[1], len(table.shifts), count), np.float32)
+    for first in range(0, count, _TILE):
+        some = lane[first : first + _TILE]
+        pixels = _centred_windows(images, rows[some], corners[some], weights[some], table.window)
+        grid = (table.place, table.left, table.top, table.x_weights, table.y_weights)
+        kernels.sample_windows(pixels, table.window, grid, np.empty_like(pixels), samples, first)
+    return samples
 
 
 def _centred_windows(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
-    centres: NDArray[np.float64],
+    corners: NDArray[np.int64],
+    weights: NDArray[np.float32],
     window: int,
 ) -> NDArray[np.float32]:
     """Windows whose middle pixel is each image's centre, float32 (window * window, b)."""
-    whole = np.floor(centres)
     wide = window + _TAPS - 1
-    corners = whole.astype(np.int64) - window // 2 - (_TAPS // 2 - 1)
     pixels = np.empty((wide**2, rows.size), np.float32)
     kernels.crop_windows(images, rows, corners, wide, pixels)
-    weights = np.ascontiguousarray(_shift_weights(centres - whole).transpose(1, 2, 0))
+    moves = np.ascontiguousarray(weights.transpose(1, 2, 0))
     between = np.empty((wide * window, rows.size), np.float32)
     centred = np.empty((window**2, rows.size), np.float32)
-    kernels.shift_windows(pixels, window, weights, between, centred)
+    kernels.shift_windows(pixels, window, moves, between, centred)
     return centred
+
+
+def _transform(
+    samples: NDArray[np.float32], scale: NDArray[np.float32], geometry: RingGeometry
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Packed real and imaginary coefficients (c, l) of samples (p, l) times scale (l,)."""
+    lanes = samples.shape[1]
+    real = np.empty((geometry.n_coefficients, lanes), np.float32)
+    imag = np.empty_like(real)
+    half = int(geometry.lengths.max()) // 2
+    folded = np.empty((2, half, lanes), np.float32)
+    spectrum = np.empty((int(geometry.orders.max()) + 1, lanes), np.float32)
+    for ring, length in enumerate(geometry.lengths):
+        some = samples[geometry.starts[ring] : geometry.starts[ring + 1]]
+        parts = folded[:, : length // 2]
+        kernels.fold_ring(some, scale, parts[0], parts[1])
+        for parity, matrix in enumerate(geometry.transforms[ring]):
+            orders = np.arange(parity, geometry.orders[ring], 2)
+            where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
+            transformed = spectrum[: len(matrix)]
+            np.matmul(matrix, parts[parity], out=transformed)
+            kernels.pack_orders(transformed, where, real, imag)
+    return real, imag
 
 
 def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:

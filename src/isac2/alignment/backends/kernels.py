@@ -15,6 +15,7 @@ __all__ = [
     "accumulate_rotated",
     "best_over_angles",
     "crop_windows",
+    "fold_ring",
     "largest_over_angles",
     "locate_peaks",
     "moments",
@@ -40,12 +41,19 @@ def crop_windows(images: Any, rows: Any, corners: Any, window: Any, out: Any) ->
     for lane in range(rows.size):
         image = images[rows[lane]]
         left, top = nx // 2 + corners[lane, 0], ny // 2 + corners[lane, 1]
+        first, last = max(0, -left), min(window, nx - left)
         for y in range(window):
             v = top + y
-            for x in range(window):
-                u = left + x
-                inside = 0 <= v < ny and 0 <= u < nx
-                out[y * window + x, lane] = image[v, u] if inside else np.float32(0.0)
+            if 0 <= v < ny and first < last:
+                for x in range(first):
+                    out[y * window + x, lane] = np.float32(0.0)
+                for x in range(first, last):
+                    out[y * window + x, lane] = image[v, left + x]
+                for x in range(last, window):
+                    out[y * window + x, lane] = np.float32(0.0)
+            else:
+                for x in range(window):
+                    out[y * window + x, lane] = np.float32(0.0)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
@@ -70,9 +78,9 @@ def _weigh_8(pixels: Any, first: Any, stride: Any, weights: Any, out: Any) -> No
 def shift_windows(pixels: Any, window: Any, weights: Any, between: Any, out: Any) -> None:
     """Move the content of windows by less than a pixel, rows and columns in turn.
 
-    pixels float32 ((window + 7)^2, b), of which the first of 8 taps of output pixel (0, 0) is the
-    first; weights float32 (2, 8, b) of x and y; between float32 ((window + 7) * window, b) is
-    scratch; out float32 (window^2, b).
+    pixels float32 ((window + 7)^2, b), of which the first of 8 taps of output pixel (0, 0) is
+    the first; weights float32 (2, 8, b) of x and y; between float32 ((window + 7) * window,
+    b) is scratch; out float32 (window^2, b).
     """
     wide = window + 7
     for y in range(wide):
@@ -85,40 +93,42 @@ def shift_windows(pixels: Any, window: Any, weights: Any, between: Any, out: Any
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
 def sample_windows(
-    pixels: Any, window: Any, offsets: Any, weights: Any, sets: Any, out: Any
+    pixels: Any, window: Any, table: Any, between: Any, out: Any, first_lane: Any
 ) -> None:
-    """Sample all rings of all translations: each sample adds up 4 x 4 pixels.
+    """Sample all rings of all translations of a grid by 4 x 4 pixels, columns and rows in turn.
 
-    pixels float32 (window * window, b), offsets int64 (s, p), weights float32 (f, p, 16),
-    sets int64 (s,), out float32 (p, s, b). Written out, because only so are the lanes vectorised.
+    pixels float32 (window * window, b); table: place (ny, nx), left (nx, p), top (ny, p),
+    x_weights (nx, p, 4), y_weights (ny, p, 4) of `rings.SamplingTable`; between float32
+    (>= rows that one sample reads, b) is scratch; out float32 (p, s, >= first_lane + b).
     """
-    for sample in range(offsets.shape[1]):
-        for shift in range(offsets.shape[0]):
-            i0 = offsets[shift, sample]
-            i1, i2, i3 = i0 + window, i0 + 2 * window, i0 + 3 * window
-            w = weights[sets[shift], sample]
-            w0, w1, w2, w3, w4, w5, w6, w7 = w[0], w[1], w[2], w[3], w[4], w[5], w[6], w[7]
-            w8, w9, wa, wb, wc, wd, we, wf = w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]
-            values = out[sample, shift]
-            for lane in range(values.size):
-                values[lane] = (
-                    w0 * pixels[i0, lane]
-                    + w1 * pixels[i0 + 1, lane]
-                    + w2 * pixels[i0 + 2, lane]
-                    + w3 * pixels[i0 + 3, lane]
-                    + w4 * pixels[i1, lane]
-                    + w5 * pixels[i1 + 1, lane]
-                    + w6 * pixels[i1 + 2, lane]
-                    + w7 * pixels[i1 + 3, lane]
-                    + w8 * pixels[i2, lane]
-                    + w9 * pixels[i2 + 1, lane]
-                    + wa * pixels[i2 + 2, lane]
-                    + wb * pixels[i2 + 3, lane]
-                    + wc * pixels[i3, lane]
-                    + wd * pixels[i3 + 1, lane]
-                    + we * pixels[i3 + 2, lane]
-                    + wf * pixels[i3 + 3, lane]
-                )
+    place, left, top, x_weights, y_weights = table
+    for sample in range(left.shape[1]):
+        lowest = top[0, sample]
+        count = top[-1, sample] + 4 - lowest
+        for i in range(left.shape[0]):
+            w = x_weights[i, sample]
+            w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+            for row in range(count):
+                p = (lowest + row) * window + left[i, sample]
+                for lane in range(pixels.shape[1]):
+                    between[row, lane] = (
+                        w0 * pixels[p, lane]
+                        + w1 * pixels[p + 1, lane]
+                        + w2 * pixels[p + 2, lane]
+                        + w3 * pixels[p + 3, lane]
+                    )
+            for j in range(top.shape[0]):
+                row = top[j, sample] - lowest
+                w = y_weights[j, sample]
+                w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+                values = out[sample, place[j, i], first_lane : first_lane + pixels.shape[1]]
+                for lane in range(pixels.shape[1]):
+                    values[lane] = (
+                        w0 * between[row, lane]
+                        + w1 * between[row + 1, lane]
+                        + w2 * between[row + 2, lane]
+                        + w3 * between[row + 3, lane]
+                    )
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
@@ -126,36 +136,58 @@ def moments(samples: Any, starts: Any, ring_weights: Any, mean: Any, deviation: 
     """Weighted mean and standard deviation over all rings.
 
     samples float32 (p, l), starts int64 (r + 1,), ring_weights float64 (r,) adding up to 1; mean
-    and deviation float64 (l,). A constant image gets deviation 0.
+    and deviation float64 (l,). A constant image gets deviation 0. One ring is summed in single,
+    all rings in double precision.
     """
     mean[:] = 0.0
     deviation[:] = 0.0
+    total = np.empty(mean.size, np.float32)
+    squares = np.empty(mean.size, np.float32)
     for ring in range(ring_weights.size):
-        weight = ring_weights[ring] / (starts[ring + 1] - starts[ring])
+        total[:] = np.float32(0.0)
+        squares[:] = np.float32(0.0)
         for sample in range(starts[ring], starts[ring + 1]):
             values = samples[sample]
             for lane in range(values.size):
-                mean[lane] += weight * values[lane]
-                deviation[lane] += weight * (values[lane] * values[lane])
+                total[lane] += values[lane]
+                squares[lane] += values[lane] * values[lane]
+        weight = ring_weights[ring] / (starts[ring + 1] - starts[ring])
+        for lane in range(mean.size):
+            mean[lane] += weight * total[lane]
+            deviation[lane] += weight * squares[lane]
     for lane in range(mean.size):
         variance = deviation[lane] - mean[lane] * mean[lane]
-        deviation[lane] = np.sqrt(variance) if variance > 0.0 else 0.0
+        # what is left of a constant image is rounding
+        deviation[lane] = np.sqrt(variance) if variance > 1e-6 * deviation[lane] else 0.0
 
 
 @numba.njit(nogil=True, cache=True)
-def pack_orders(spectrum: Any, rows: Any, scale: Any, real: Any, imag: Any) -> None:
-    """Put transforms of one ring into the packed coefficients, scaled.
+def fold_ring(samples: Any, scale: Any, even: Any, odd: Any) -> None:
+    """Add and subtract the halves of a ring, scaled: what its even and its odd orders see.
+
+    samples float32 (2 h, l), scale float32 (l,), even and odd float32 (h, l).
+    """
+    half = even.shape[0]
+    for sample in range(half):
+        here, opposite = samples[sample], samples[sample + half]
+        plus, minus = even[sample], odd[sample]
+        for lane in range(scale.size):
+            a, b = here[lane] * scale[lane], opposite[lane] * scale[lane]
+            plus[lane] = a + b
+            minus[lane] = a - b
+
+
+@numba.njit(nogil=True, cache=True)
+def pack_orders(spectrum: Any, rows: Any, real: Any, imag: Any) -> None:
+    """Put transforms of one ring into the packed coefficients.
 
     spectrum float32 (2 m, l): real parts, then imaginary parts; rows int64 (m,) where each order
-    goes; scale float32 (l,); real, imag float32 (c, l).
+    goes; real, imag float32 (c, l).
     """
     count = rows.size
     for number in range(count):
-        re, im = real[rows[number]], imag[rows[number]]
-        for lane in range(scale.size):
-            re[lane] = spectrum[number, lane] * scale[lane]
-        for lane in range(scale.size):
-            im[lane] = spectrum[count + number, lane] * scale[lane]
+        real[rows[number]] = spectrum[number]
+        imag[rows[number]] = spectrum[count + number]
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
