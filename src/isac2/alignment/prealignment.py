@@ -206,8 +206,8 @@ def _align_to_average(
 ) -> PoseArray:
     """Best pose of every image against the average, around its present centre."""
     space, frequency, shaken = how
-    geometry = space.geometry(min(_NYQUIST, frequency * _ROLL_OFF))
-    table = geometry.sampling_table(space.shifts())
+    limit = min(_NYQUIST, frequency * _ROLL_OFF)
+    geometry, table = space.geometry(limit), space.sampling_table(limit)
     angles = angle_grid(geometry.n_orders)
     if shaken:
         angles = cpu.AngleGrid(np.pi / 2, geometry.n_orders)

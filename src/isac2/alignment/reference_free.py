@@ -71,9 +71,10 @@ class ReferenceFreeAligner:
     def __init__(self, space: SearchSpace, schedule: ReferenceFreeSchedule) -> None:
         self._space = space
         self._schedule = schedule
-        self._geometry = space.geometry(min(0.5, schedule.last_cutoff * _ROLL_OFF))
+        limit = min(0.5, schedule.last_cutoff * _ROLL_OFF)
+        self._geometry = space.geometry(limit)
         self._shifts = space.shifts()
-        self._table: SamplingTable = self._geometry.sampling_table(self._shifts)
+        self._table: SamplingTable = space.sampling_table(limit)
         low_pass = RingFilter(self._geometry, schedule.falloff)
         weights = self._geometry.weights
         self._filters = []

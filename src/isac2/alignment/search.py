@@ -7,6 +7,7 @@ angle, mirror and a grid of translations around the image's present centre.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from isac2.workers import Workers
 __all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients", "search"]
 
 _IMAGES_A_BLOCK = 64
-_REFERENCES_A_BLOCK = 5
+_REFERENCES_A_BLOCK = 16
+_COARSE_ORDERS = 20
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
 
 
@@ -38,9 +40,17 @@ class Alignment:
     similarity: NDArray[np.float32]
 
 
+@lru_cache(maxsize=64)
 def angle_grid(n_orders: int) -> cpu.AngleGrid:
     """Angles fine enough that the best of them lies on the highest peak of `n_orders` orders."""
     return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * n_orders)), n_orders)
+
+
+@lru_cache(maxsize=64)
+def coarse_grid(n_orders: int) -> cpu.AngleGrid:
+    """Angles and orders that tell which translations can be the best."""
+    orders = min(n_orders, _COARSE_ORDERS)
+    return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * orders)), orders)
 
 
 def reference_coefficients(
@@ -82,6 +92,7 @@ def search(
     space: SearchSpace,
     workers: Workers,
     frequency: float = 0.5,
+    exhaustive: bool = False,
 ) -> NDArray[np.float32]:
     """Similarity of every image to every reference.
 
@@ -98,14 +109,17 @@ def search(
         Blocks of images are searched in parallel; the result does not depend on it.
     frequency : float
         Beyond this frequency (1/px) the references hold nothing.
+    exhaustive : bool
+        Try every angle at every translation, instead of only where low orders come near the best.
 
     Returns
     -------
     float32 (m, k)
     """
     geometry = space.geometry(frequency)
-    table = geometry.sampling_table(space.shifts())
+    table = space.sampling_table(frequency)
     angles = angle_grid(geometry.n_orders)
+    coarse = None if exhaustive else coarse_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
     middles = space.permitted(centres, images.shape[-1])
     similarity = np.empty((len(rows), len(references)), np.float32)
@@ -113,9 +127,10 @@ def search(
     def search_block(first: int) -> None:
         last = min(first + _IMAGES_A_BLOCK, len(rows))
         bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
+        scratch = cpu.Scratch()
         for k in range(0, len(references), _REFERENCES_A_BLOCK):
             some = slice(k, k + _REFERENCES_A_BLOCK)
-            best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles)
+            best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles, coarse, scratch)
             similarity[first:last, some] = best.T
 
     workers.map(search_block, range(0, len(rows), _IMAGES_A_BLOCK))
@@ -137,7 +152,7 @@ def align_to_assigned(
     The other parameters are those of `search`.
     """
     geometry = space.geometry(frequency)
-    table = geometry.sampling_table(space.shifts())
+    table = space.sampling_table(frequency)
     angles = angle_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
     middles = space.permitted(centres, images.shape[-1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.rings import RingGeometry, shift_grid
+from isac2.alignment.rings import RingGeometry, SamplingTable, shift_grid
 from isac2.poses import PoseArray, make_poses
 
 __all__ = ["Frames", "SearchSpace", "centres_from_poses", "poses_from_search"]
@@ -32,7 +33,12 @@ class SearchSpace:
 
     def geometry(self, frequency: float = 0.5) -> RingGeometry:
         """Rings with the angular orders that images limited to `frequency` (1/px) carry."""
-        return RingGeometry(self.inner_radius, self.radius, self.ring_step, frequency)
+        return _geometry(self.inner_radius, self.radius, self.ring_step, frequency)
+
+    def sampling_table(self, frequency: float = 0.5) -> SamplingTable:
+        """Where the rings of all translations are sampled."""
+        ranges = (self.x_range, self.y_range, self.translation_step)
+        return _sampling_table(self.geometry(frequency), *ranges)
 
     def shifts(self) -> NDArray[np.float64]:
         """Translations tried, float64 (s, 2)."""
@@ -85,6 +91,20 @@ class Frames:
         segments = (np.arccos(chord) - chord * np.sqrt(1.0 - chord**2)) / np.pi
         share: NDArray[np.float64] = segments.sum(axis=-1)
         return share
+
+
+# Every pass of the method asks for the same few again, and their tables take as long to make as the
+# search of a hundred images.
+@lru_cache(maxsize=64)
+def _geometry(inner_radius: int, radius: int, ring_step: int, frequency: float) -> RingGeometry:
+    return RingGeometry(inner_radius, radius, ring_step, frequency)
+
+
+@lru_cache(maxsize=16)
+def _sampling_table(
+    geometry: RingGeometry, x_range: float, y_range: float, step: float
+) -> SamplingTable:
+    return geometry.sampling_table(shift_grid(x_range, y_range, step))
 
 
 def centres_from_poses(poses: PoseArray) -> NDArray[np.float64]:

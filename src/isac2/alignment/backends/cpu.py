@@ -6,6 +6,7 @@ holds no state, and the shape of a block alone decides its bits.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,12 +18,14 @@ from isac2.alignment.rings import RingGeometry, SamplingTable
 
 _TAPS = 8
 _VECTOR = 16
+_COARSE_MARGIN = 0.12  # of a pair's best coarse correlation
 _TILE = 64  # images that are sampled together: their windows fit the cache
 
 __all__ = [
     "AngleGrid",
     "Peaks",
     "RingBank",
+    "Scratch",
     "add_rotated",
     "correlate",
     "find_peaks",
@@ -224,8 +227,28 @@ def references_from_bank(bank: RingBank, geometry: RingGeometry) -> NDArray[np.f
     return np.stack([bank.real[:, 0, :] * weights, bank.imag[:, 0, :] * weights])
 
 
+class Scratch:
+    """Memory that is used again and again: fresh pages would cost more than the sums in them."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray[np.float32]] = {}
+
+    def array(self, name: str, *shape: int) -> NDArray[np.float32]:
+        """An array with arbitrary content; it is the same memory for each use of a name."""
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.size < size:
+            buffer = np.empty(size, np.float32)
+            self._buffers[name] = buffer
+        return buffer[:size].reshape(shape)
+
+
 def _products(
-    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, n_orders: int
+    bank: RingBank,
+    references: NDArray[np.float32],
+    geometry: RingGeometry,
+    n_orders: int,
+    scratch: Scratch,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Sums over rings of real and imaginary parts, each float32 (m, 2 k, l), even orders first.
 
@@ -238,7 +261,7 @@ def _products(
     weights = np.concatenate([references[0], references[1]], axis=1)  # (c, 2 k)
     real = bank.real.reshape(n_coefficients, lanes)
     imag = bank.imag.reshape(n_coefficients, lanes)
-    sums = np.empty((2, n_orders, 2 * count, lanes), np.float32)
+    sums = scratch.array("products", 2, n_orders, 2 * count, lanes)
     n_even = (n_orders + 1) // 2
     for order in range(n_orders):
         first, last = geometry.order_starts[order], geometry.order_starts[order + 1]
@@ -267,16 +290,69 @@ def _angle_sums(
 
 
 def correlate(
-    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, angles: AngleGrid
+    bank: RingBank,
+    references: NDArray[np.float32],
+    geometry: RingGeometry,
+    angles: AngleGrid,
+    coarse: AngleGrid | None,
+    scratch: Scratch,
 ) -> NDArray[np.float32]:
-    """Best correlation of every image with every reference, float32 (k, b)."""
+    """Best correlation of every image with every reference, float32 (k, b).
+
+    All translations are tried with the low orders and wide angles of `coarse`; those that come near
+    the best of their pair, with all of `angles`. None tries all with all.
+    """
     _, n_shifts, n_images = bank.real.shape
     count = references.shape[2]
-    with_real, with_imag = _products(bank, references, geometry, angles.n_orders)
-    largest = np.empty(count * n_shifts * n_images, np.float32)
-    kernels.largest_over_angles(_angle_sums(with_real, with_imag, angles, count), largest)
-    best: NDArray[np.float32] = largest.reshape(count, n_shifts, n_images).max(axis=1)
-    return best
+    lanes = count * n_shifts * n_images
+    with_real, with_imag = _products(bank, references, geometry, angles.n_orders, scratch)
+    shape = (angles.n_orders, 2, lanes)
+    products = (with_real.reshape(shape), with_imag.reshape(shape))
+    if coarse is None:
+        both = _largest(products, angles, angles.n_orders, None, scratch)
+        largest = both.max(axis=0).reshape(count, n_shifts, n_images)
+        best: NDArray[np.float32] = largest.max(axis=1)
+        return best
+    rough = _largest(products, coarse, angles.n_orders, None, scratch).max(axis=0)
+    chosen, owners = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
+    found = kernels.choose_lanes(
+        rough.reshape(count, n_shifts, n_images), _COARSE_MARGIN, chosen, owners
+    )
+    fine = _largest(products, angles, angles.n_orders, chosen[:found], scratch)
+    flat = np.empty(count * n_images, np.float32)
+    kernels.largest_by_owner(fine, owners[:found], flat)
+    return flat.reshape(count, n_images)
+
+
+def _largest(
+    products: tuple[NDArray[np.float32], NDArray[np.float32]],
+    angles: AngleGrid,
+    n_orders: int,
+    chosen: NDArray[np.int64] | None,
+    scratch: Scratch,
+) -> NDArray[np.float32]:
+    """Largest correlation over angles, direct and mirrored, of all or of chosen lanes (2, l).
+
+    products: two float32 (m, 2, l), of `n_orders` orders, even ones first.
+    """
+    even, odd = (angles.n_orders + 1) // 2, angles.n_orders // 2
+    rows = np.concatenate([np.arange(even), (n_orders + 1) // 2 + np.arange(odd)])
+    sign = np.repeat(np.array([1.0, -1.0], np.float32), [even, odd])
+    lanes = products[0].shape[2] if chosen is None else len(chosen)
+    x = scratch.array("x", angles.n_orders, 2, lanes)
+    y = scratch.array("y", angles.n_orders, 2, lanes)
+    if chosen is None:
+        kernels.add_products(products, rows, sign, x, y)
+    else:
+        kernels.gather_products(products, rows, sign, chosen, x, y)
+    x, y = x.reshape(-1, 2 * lanes), y.reshape(-1, 2 * lanes)
+    sums = scratch.array("sums", 4, len(angles.angles), 2 * lanes)
+    parts = (x[:even], x[even:], y[:even], y[even:])
+    for table, part, out in zip(angles.tables, parts, sums, strict=True):
+        np.matmul(table, part, out=out)
+    largest = scratch.array("largest", 2 * lanes)
+    kernels.largest_over_angles(sums[0], sums[1], sums[2], sums[3], largest)
+    return largest.reshape(2, lanes)
 
 
 def find_peaks(
@@ -287,7 +363,7 @@ def find_peaks(
     _, n_shifts, n_images = bank.real.shape
     count = references.shape[2]
     lanes = n_shifts * n_images
-    with_real, with_imag = _products(bank, references, geometry, angles.n_orders)
+    with_real, with_imag = _products(bank, references, geometry, angles.n_orders, Scratch())
     value = np.empty(count * lanes, np.float32)
     where = np.empty(count * lanes, np.int32)
     sums = _angle_sums(with_real, with_imag, angles, count)

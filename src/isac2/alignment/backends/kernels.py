@@ -13,9 +13,13 @@ import numpy as np
 
 __all__ = [
     "accumulate_rotated",
+    "add_products",
     "best_over_angles",
+    "choose_lanes",
     "crop_windows",
     "fold_ring",
+    "gather_products",
+    "largest_by_owner",
     "largest_over_angles",
     "locate_peaks",
     "moments",
@@ -191,25 +195,90 @@ def pack_orders(spectrum: Any, rows: Any, real: Any, imag: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def largest_over_angles(sums: Any, out: Any) -> None:
-    """Largest correlation over all angles and both mirrors.
+def add_products(products: Any, rows: Any, sign: Any, x: Any, y: Any) -> None:
+    """Angular coefficients of all correlations from the products of real and imaginary parts.
 
-    The eight partial sums float32 (a, l) over a quarter of the angles: cosine sums of the products
-    (real x real: p, imaginary x imaginary: t) and sine sums (imaginary x real: u, real x imaginary:
-    v), over even (e) and odd (o) orders. Cosines and sines of the other three quarters are these
-    with other signs. out float32 (l,).
+    products: two float32 (m, 2, l), with the images' real and with their imaginary parts, each with
+    the references' real and imaginary parts; rows int64 (n,) of the orders wanted, sign -1 where
+    they are odd; x, y float32 (n, 2, l): real and imaginary parts, direct and mirrored.
     """
-    ep, op, et, ot, eu, ou, ev, ov = sums
-    out[:] = -np.inf
-    for a in range(ep.shape[0]):
+    with_real, with_imag = products
+    for r in range(rows.size):
+        p, v = with_real[rows[r]]
+        u, t = with_imag[rows[r]]
+        x0, x1, y0, y1 = x[r, 0], x[r, 1], y[r, 0], y[r, 1]
+        s = sign[r]
+        for lane in range(p.size):
+            x0[lane] = p[lane] + t[lane]
+            x1[lane] = s * (p[lane] - t[lane])
+            y0[lane] = u[lane] - v[lane]
+            y1[lane] = s * (u[lane] + v[lane])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def gather_products(products: Any, rows: Any, sign: Any, lanes: Any, x: Any, y: Any) -> None:
+    """As `add_products`, of some lanes only, int64 (j,); x, y float32 (n, 2, j)."""
+    with_real, with_imag = products
+    for r in range(rows.size):
+        p, v = with_real[rows[r]]
+        u, t = with_imag[rows[r]]
+        s = sign[r]
+        for number in range(lanes.size):
+            lane = lanes[number]
+            x[r, 0, number] = p[lane] + t[lane]
+            x[r, 1, number] = s * (p[lane] - t[lane])
+            y[r, 0, number] = u[lane] - v[lane]
+            y[r, 1, number] = s * (u[lane] + v[lane])
+
+
+@numba.njit(nogil=True, cache=True, fastmath=_FAST)
+def largest_over_angles(even: Any, odd: Any, sine_even: Any, sine_odd: Any, out: Any) -> None:
+    """Largest correlation over all angles.
+
+    Cosine and sine sums over even and over odd orders, float32 (a, l), for a quarter of the angles;
+    those of the other three quarters are these with other signs. out float32 (l,).
+    """
+    out[:] = np.float32(-np.inf)
+    for a in range(even.shape[0]):
+        e, o, se, so = even[a], odd[a], sine_even[a], sine_odd[a]
         for n in range(out.size):
-            even, odd = ep[a, n] + et[a, n], op[a, n] + ot[a, n]
-            se, so = eu[a, n] - ev[a, n], ou[a, n] - ov[a, n]
-            direct = max(even + odd + abs(se + so), even - odd + abs(se - so))
-            even, odd = ep[a, n] - et[a, n], ot[a, n] - op[a, n]
-            se, so = eu[a, n] + ev[a, n], -(ou[a, n] + ov[a, n])
-            mirrored = max(even + odd + abs(se + so), even - odd + abs(se - so))
-            out[n] = max(out[n], max(direct, mirrored))
+            first = e[n] + o[n] + abs(se[n] + so[n])
+            second = e[n] - o[n] + abs(se[n] - so[n])
+            out[n] = max(out[n], max(first, second))
+
+
+@numba.njit(nogil=True, cache=True)
+def choose_lanes(coarse: Any, margin: Any, lanes: Any, owners: Any) -> Any:
+    """Find the lanes whose coarse correlation comes within a margin of their pair's best.
+
+    coarse float32 (k, s, b); margin a share of the best; lanes, owners int64 (k * s * b,): flat
+    index of each lane found, and of its pair (k, b). Returns their number.
+    """
+    n_references, n_shifts, n_images = coarse.shape
+    limit = np.empty(n_images, np.float32)
+    count = 0
+    for k in range(n_references):
+        limit[:] = coarse[k, 0]
+        for s in range(1, n_shifts):
+            for b in range(n_images):
+                limit[b] = max(limit[b], coarse[k, s, b])
+        for b in range(n_images):
+            limit[b] -= np.float32(margin) * abs(limit[b])
+        for s in range(n_shifts):
+            for b in range(n_images):
+                lanes[count] = (k * n_shifts + s) * n_images + b
+                owners[count] = k * n_images + b
+                count += coarse[k, s, b] >= limit[b]
+    return count
+
+
+@numba.njit(nogil=True, cache=True)
+def largest_by_owner(values: Any, owners: Any, out: Any) -> None:
+    """Largest of the values float32 (2, j), whose owners are int64 (j,); out float32 (n,)."""
+    out[:] = np.float32(-np.inf)
+    for number in range(owners.size):
+        value = max(values[0, number], values[1, number])
+        out[owners[number]] = max(out[owners[number]], value)
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
