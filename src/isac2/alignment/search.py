@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ __all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients
 
 _IMAGES_A_BLOCK = 64
 _REFERENCES_A_BLOCK = 16
-_COARSE_ORDERS = 20
+_COARSE_ORDERS = 28
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
 
 
@@ -123,13 +124,14 @@ def search(
     coefficients = reference_coefficients(references, geometry)
     middles = space.permitted(centres, images.shape[-1])
     similarity = np.empty((len(rows), len(references)), np.float32)
+    cuts = np.linspace(0, len(references), -(-len(references) // _REFERENCES_A_BLOCK) + 1)
+    parts = [slice(int(a), int(b)) for a, b in pairwise(cuts)]
 
     def search_block(first: int) -> None:
         last = min(first + _IMAGES_A_BLOCK, len(rows))
         bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
         scratch = cpu.Scratch()
-        for k in range(0, len(references), _REFERENCES_A_BLOCK):
-            some = slice(k, k + _REFERENCES_A_BLOCK)
+        for some in parts:
             best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles, coarse, scratch)
             similarity[first:last, some] = best.T
 

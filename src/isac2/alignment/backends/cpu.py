@@ -18,7 +18,7 @@ from isac2.alignment.rings import RingGeometry, SamplingTable
 
 _TAPS = 8
 _VECTOR = 16
-_COARSE_MARGIN = 0.12  # of a pair's best coarse correlation
+_COARSE_MARGIN = 2.5  # standard deviations of what the coarse correlation leaves out
 _TILE = 64  # images that are sampled together: their windows fit the cache
 
 __all__ = [
@@ -315,13 +315,24 @@ def correlate(
         return best
     rough = _largest(products, coarse, angles.n_orders, None, scratch).max(axis=0)
     chosen, owners = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    found = kernels.choose_lanes(
-        rough.reshape(count, n_shifts, n_images), _COARSE_MARGIN, chosen, owners
-    )
+    margin = _COARSE_MARGIN * _deviation_of_rest(bank, references, geometry, coarse.n_orders)
+    found = kernels.choose_lanes(rough.reshape(count, n_shifts, n_images), margin, chosen, owners)
     fine = _largest(products, angles, angles.n_orders, chosen[:found], scratch)
     flat = np.empty(count * n_images, np.float32)
     kernels.largest_by_owner(fine, owners[:found], flat)
     return flat.reshape(count, n_images)
+
+
+def _deviation_of_rest(
+    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, n_orders: int
+) -> NDArray[np.float32]:
+    """Standard deviation that all but the first orders give to the correlation, float32 (k,)."""
+    rest = slice(geometry.order_starts[n_orders], None)
+    power = np.square(bank.real[rest, 0]).mean(axis=1) + np.square(bank.imag[rest, 0]).mean(axis=1)
+    energy = np.square(references[0, rest]) + np.square(references[1, rest])
+    # each order above 0 counts twice in the correlation, and half of its power is in phase
+    deviation: NDArray[np.float32] = np.sqrt(2 * power @ energy)
+    return deviation
 
 
 def _largest(

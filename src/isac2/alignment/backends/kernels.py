@@ -251,7 +251,7 @@ def largest_over_angles(even: Any, odd: Any, sine_even: Any, sine_odd: Any, out:
 def choose_lanes(coarse: Any, margin: Any, lanes: Any, owners: Any) -> Any:
     """Find the lanes whose coarse correlation comes within a margin of their pair's best.
 
-    coarse float32 (k, s, b); margin a share of the best; lanes, owners int64 (k * s * b,): flat
+    coarse float32 (k, s, b); margin float32 (k,); lanes, owners int64 (k * s * b,): flat
     index of each lane found, and of its pair (k, b). Returns their number.
     """
     n_references, n_shifts, n_images = coarse.shape
@@ -263,7 +263,7 @@ def choose_lanes(coarse: Any, margin: Any, lanes: Any, owners: Any) -> Any:
             for b in range(n_images):
                 limit[b] = max(limit[b], coarse[k, s, b])
         for b in range(n_images):
-            limit[b] -= np.float32(margin) * abs(limit[b])
+            limit[b] -= margin[k]
         for s in range(n_shifts):
             for b in range(n_images):
                 lanes[count] = (k * n_shifts + s) * n_images + b
