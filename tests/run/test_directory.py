@@ -100,3 +100,13 @@ def test_later_main_iterations_are_removed(tmp_path: Path) -> None:
     directory.remove_after_main(1)
     assert directory.last_finished_main() == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["main001", "mainframe"]
+
+
+def test_what_a_run_killed_in_its_first_moment_leaves_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    (tmp_path / "state").mkdir()
+    (tmp_path / ".run.99.tmp.json").write_text("{")
+    assert open_run_directory(tmp_path).is_new()
+    (tmp_path / "lock").write_text("somebody's own")
+    with pytest.raises(InputError, match="not the directory of a run"):
+        open_run_directory(tmp_path)

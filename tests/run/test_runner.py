@@ -14,6 +14,7 @@ import pytest
 from isac2.errors import InputError
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
+from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
 from isac2.run.runner import run_isac
 from isac2.run.text_tables import read_ids, read_table
@@ -310,6 +311,13 @@ def test_stacks_that_cannot_be_used_are_named(name: str, write: Any, tmp_path: P
     with pytest.raises(InputError, match=name):
         run_isac(tmp_path / name, tmp_path / "run", Settings(radius=10), SilentDisplay())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_folder_is_refused(tiny: Any, copy: RunDirectory) -> None:
+    before = _files(copy)
+    with only_run_in(copy.path), pytest.raises(InputError, match="in use by another run"):
+        run_isac(tiny.path, copy.path, tiny.settings, SilentDisplay())
+    assert _files(copy) == before
 
 
 def test_an_output_folder_of_others_is_refused(tiny: Any, tmp_path: Path) -> None:

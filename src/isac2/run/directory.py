@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isac2.errors import InputError
+from isac2.run.lock import LOCK_NAME, read_owner
 
 __all__ = ["GenerationDirectory", "MainDirectory", "RunDirectory", "open_run_directory"]
 
@@ -202,6 +203,11 @@ class RunDirectory:
         return self.path / "isac2.log"
 
     @property
+    def lock(self) -> Path:
+        """Who works in the folder; only while a run goes on."""
+        return self.path / LOCK_NAME
+
+    @property
     def finished(self) -> Path:
         """Marks that the run is complete."""
         return self.path / "finished"
@@ -328,9 +334,13 @@ def open_run_directory(path: str | os.PathLike[str]) -> RunDirectory:
 
 
 def _foreign_names(folder: Path) -> list[str]:
-    """Names in a folder, less the temporary files of a run killed in its first moment."""
-    return [
-        entry.name
-        for entry in folder.iterdir()
-        if not (entry.name.startswith(".run.") and ".tmp" in entry.name)
-    ]
+    """Names in a folder, less what a run leaves that is killed in its first moment."""
+    return [entry.name for entry in folder.iterdir() if not _is_a_beginning(entry)]
+
+
+def _is_a_beginning(entry: Path) -> bool:
+    if entry.name == LOCK_NAME and entry.is_file():
+        return entry.stat().st_size == 0 or read_owner(entry) is not None
+    if entry.name == "state" and entry.is_dir():
+        return not any(entry.iterdir())
+    return entry.name.startswith(".run.") and ".tmp" in entry.name

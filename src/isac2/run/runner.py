@@ -43,6 +43,7 @@ from isac2.run.generation_files import (
     write_start_of_main,
 )
 from isac2.run.job import Job, open_job
+from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
 from isac2.run.prepare import (
     WorkingStack,
@@ -90,7 +91,8 @@ def run_isac(
     Raises
     ------
     InputError
-        The stack, the settings or the folder cannot be used as they are; nothing is left behind.
+        The stack, the settings or the folder cannot be used as they are, or another run is going
+        on in the folder; nothing is left behind.
     RunError
         The run cannot be finished, for example because the disk is full.
     """
@@ -98,10 +100,19 @@ def run_isac(
     stack = open_stack(stack_path)
     check_stack(stack, settings)
     _check_enough_images(stack, len(stack), settings)
+    with only_run_in(directory.path):
+        _run_alone(directory, stack, settings, display)
+    return directory
+
+
+def _run_alone(
+    directory: RunDirectory, stack: Stack, settings: Settings, display: Display | None
+) -> None:
+    """Do what is left of a run, step by step."""
     record = begin_run(directory, stack, settings)
     if directory.finished.exists():
         _say_finished(directory, record, display)
-        return directory
+        return
     with (
         leaving_nothing_without_images(directory),
         open_job(stack, settings, directory, record, display) as job,
@@ -114,7 +125,6 @@ def run_isac(
         write_results(job, working, state, facts)
         order(job, working, state, facts)
         report(job)
-    return directory
 
 
 def equalise(job: Job) -> NDArray[np.float64] | None:
