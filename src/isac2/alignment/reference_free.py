@@ -7,13 +7,14 @@ the average is a sum of coefficients, and its low-pass filter a small matrix an 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.ring_filter import RingFilter
-from isac2.alignment.rings import SamplingTable
+from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.search import angle_grid
 from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.poses import PoseArray
@@ -59,6 +60,47 @@ class ReferenceFreeSchedule:
         return count % _SHAKE_EVERY == 0 and count <= self.rounds - _CALM_ROUNDS
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Tables of a schedule.
+
+    Attributes
+    ----------
+    geometry : RingGeometry
+    table : SamplingTable
+    filters : tuple of list of float32 (r, r)
+        For each round, one matrix an angular order: low-pass filter and area weights.
+    angles : tuple of cpu.AngleGrid
+        For each round.
+    """
+
+    geometry: RingGeometry
+    table: SamplingTable
+    filters: tuple[list[NDArray[np.float32]], ...]
+    angles: tuple[cpu.AngleGrid, ...]
+
+
+@lru_cache(maxsize=8)
+def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
+    """Tables for all rounds; they take longer to make than a group to align, so they are kept."""
+    limit = min(0.5, schedule.last_cutoff * _ROLL_OFF)
+    geometry = space.geometry(limit)
+    low_pass = RingFilter(geometry, schedule.falloff)
+    weights = geometry.weights.astype(np.float32)[:, None]
+    filters, angles = [], []
+    for number in range(schedule.rounds - 1):
+        cutoff = schedule.cutoff(number)
+        n_orders = space.geometry(min(0.5, cutoff * _ROLL_OFF)).n_orders
+        n_orders = min(n_orders, geometry.n_orders)
+        matrices = low_pass.matrices(cutoff, n_orders)
+        # the correlation weighs rings by their area: put that into the filter
+        filters.append([m * weights[geometry.first_ring[o] :] for o, m in enumerate(matrices)])
+        step = float(np.deg2rad(schedule.discrete_angle))
+        shaken = schedule.is_shaken(number)
+        angles.append(cpu.AngleGrid(step, n_orders) if shaken else angle_grid(n_orders))
+    return _Plan(geometry, space.sampling_table(limit), tuple(filters), tuple(angles))
+
+
 class ReferenceFreeAligner:
     """Aligns groups of images reference-free; made once, used for every group.
 
@@ -70,28 +112,7 @@ class ReferenceFreeAligner:
 
     def __init__(self, space: SearchSpace, schedule: ReferenceFreeSchedule) -> None:
         self._space = space
-        self._schedule = schedule
-        limit = min(0.5, schedule.last_cutoff * _ROLL_OFF)
-        self._geometry = space.geometry(limit)
-        self._shifts = space.shifts()
-        self._table: SamplingTable = space.sampling_table(limit)
-        low_pass = RingFilter(self._geometry, schedule.falloff)
-        weights = self._geometry.weights
-        self._filters = []
-        self._angles = []
-        for number in range(schedule.rounds - 1):
-            cutoff = schedule.cutoff(number)
-            n_orders = space.geometry(min(0.5, cutoff * _ROLL_OFF)).n_orders
-            n_orders = min(n_orders, self._geometry.n_orders)
-            matrices = low_pass.matrices(cutoff, n_orders)
-            # the correlation weighs rings by their area: put that into the filter
-            first = self._geometry.first_ring
-            self._filters.append(
-                [m * weights[first[o] :, None].astype(np.float32) for o, m in enumerate(matrices)]
-            )
-            step = np.deg2rad(schedule.discrete_angle)
-            shaken = schedule.is_shaken(number)
-            self._angles.append(cpu.AngleGrid(step, n_orders) if shaken else angle_grid(n_orders))
+        self._plan = _plan(space, schedule)
 
     def align(
         self,
@@ -122,15 +143,21 @@ class ReferenceFreeAligner:
             for first in range(0, len(rows), _IMAGES_A_BLOCK)
         ]
         banks = [
-            cpu.ring_bank(images, rows[b], middles[b], self._geometry, self._table) for b in blocks
+            cpu.ring_bank(images, rows[b], middles[b], self._plan.geometry, self._plan.table)
+            for b in blocks
         ]
         peaks = _random_start(blocks, len(rows), generators)
-        for filters, angles in zip(self._filters, self._angles, strict=True):
+        for filters, angles in zip(self._plan.filters, self._plan.angles, strict=True):
             references = self._filtered_average(banks, peaks, filters, len(generators))
             shaken = angles.angles.size <= 1 or angles.step >= 0.5
             peaks = [
                 cpu.find_peaks(
-                    bank, references, self._geometry, angles, self._table, refine=not shaken
+                    bank,
+                    references,
+                    self._plan.geometry,
+                    angles,
+                    self._plan.table,
+                    refine=not shaken,
                 )
                 for bank in banks
             ]
@@ -148,7 +175,7 @@ class ReferenceFreeAligner:
         runs: int,
     ) -> NDArray[np.float32]:
         """Filtered, area-weighted average of each run, float32 (2, c, L)."""
-        geometry = self._geometry
+        geometry = self._plan.geometry
         sums = np.zeros((2, geometry.n_coefficients, runs))
         for bank, found in zip(banks, self._without_drift(peaks), strict=True):
             cpu.add_rotated(bank, geometry, len(filters), found, sums)
@@ -171,7 +198,7 @@ class ReferenceFreeAligner:
         centred = []
         for found in peaks:
             move = found.move - _in_image_frame(drift, found)
-            distance = ((move[:, :, None] - self._shifts) ** 2).sum(axis=-1)
+            distance = ((move[:, :, None] - self._plan.table.shifts) ** 2).sum(axis=-1)
             centred.append(replace(found, shift=distance.argmin(axis=2)))
         return centred
 
