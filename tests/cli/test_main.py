@@ -11,6 +11,7 @@ import pytest
 from isac2 import __version__
 from isac2.cli.main import VERBS, main, run_command
 from isac2.errors import InputError, RunError
+from isac2.run.stopping import RunStopped
 
 
 def _command(error: BaseException | None) -> click.Command:
@@ -43,7 +44,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (InputError("x.star is missing."), 2, "Error: x.star is missing.\n"),
         (RunError("The disc is full."), 1, "Error: The disc is full.\n"),
         (OSError("no space"), 1, "Error: no space.\n"),
-        (KeyboardInterrupt(), 130, "goes on from the last saved point"),
+        (KeyboardInterrupt(), 130, "Stopped; the same command goes on from the last saved point"),
+        (
+            RunStopped("stopped by SIGTERM", 143),
+            143,
+            "Stopped by SIGTERM; the same command goes on",
+        ),
         (ZeroDivisionError("oops"), 1, "unexpected ZeroDivisionError (oops)"),
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from isac2.run.displays import SilentDisplay
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
 from isac2.run.runner import run_isac
+from isac2.run.stopping import RunStopped, stopping_on_signals
 from isac2.run.text_tables import read_ids, read_table
 from isac2.stacks import open_stack, read_eman_headers, read_star, write_mrcs
 
@@ -149,6 +152,34 @@ def test_a_run_that_was_stopped_ends_the_same(
     names = [phase["name"] for phase in json.loads(again.run_json.read_text())["phases"]]
     assert sorted(set(names)) == sorted(names)
     assert {"pre-alignment", "clustering", "report"} <= set(names)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_a_signal_stopped_ends_the_same(
+    number: signal.Signals, tiny: Any, finished: RunDirectory, tmp_path: Path
+) -> None:
+    class Signal(SilentDisplay):
+        def say(self, message: str) -> None:
+            if "round 1" in message:
+                os.kill(os.getpid(), number)
+
+    directory = RunDirectory(tmp_path / "run")
+    with pytest.raises(RunStopped, match=number.name), stopping_on_signals():
+        run_isac(tiny.path, directory.path, tiny.settings, Signal())
+    assert f"stopped by {number.name}" in directory.log.read_text()
+    assert not directory.lock.exists()
+    run_isac(tiny.path, directory.path, tiny.settings, SilentDisplay())
+    assert _files(directory) == _files(finished)
+
+
+def test_a_run_whose_time_was_over_ends_the_same(
+    tiny: Any, finished: RunDirectory, tmp_path: Path
+) -> None:
+    settings = replace(tiny.settings, maximum_hours=0.3 / 3600)
+    with pytest.raises(RunStopped, match="--max-hours"):
+        run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
+    again = run_isac(tiny.path, tmp_path / "run", tiny.settings, SilentDisplay())
+    assert _files(again) == _files(finished)
 
 
 def test_another_seed_gives_another_result(

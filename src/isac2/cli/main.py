@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,6 +14,7 @@ import click
 
 from isac2 import __version__
 from isac2.errors import Isac2Error
+from isac2.run.stopping import RunStopped
 
 __all__ = ["main", "run_command"]
 
@@ -30,6 +33,7 @@ VERBS = {
     "report": Verb("isac2.cli.report", "Write the page that shows a run."),
     "info": Verb("isac2.cli.info", "Say what is in a particle stack."),
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
+    "select": Verb("isac2.cli.select", "Write the particles of chosen classes."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),
 }
 """Each module exposes its click command as `command`; it is imported when it is used."""
@@ -69,8 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_command(command: click.Command, name: str, arguments: Sequence[str] | None = None) -> int:
     """Run a click command as a program and return its exit code.
 
-    0 is success, 2 an input or option that cannot be used, 1 any other failure, 130 a run stopped
-    from the keyboard. Errors are one sentence on stderr, unless ``--debug`` is among the arguments.
+    0 is success, 2 an input or option that cannot be used, 1 any other failure, 128 and its number
+    for a signal that stopped a run (130 from the keyboard, 143 when it was asked to end), 75 when
+    its ``--max-hours`` are over. Errors are one sentence on stderr, unless ``--debug`` is among the
+    arguments.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -79,8 +85,11 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
             [word for word in given if word != "--debug"], prog_name=name, standalone_mode=False
         )
         return code if isinstance(code, int) else 0
-    except click.Abort:
-        return _say("stopped; the same command goes on from the last saved point.", 130)
+    except click.Abort as abort:
+        code = _say_stopped(abort.__cause__)
+        if arguments is None:
+            _end_at_once(code)
+        return code
     except click.exceptions.NoArgsIsHelpError as error:
         return _say(error.format_message(), 2, prefix="")
     except click.ClickException as error:
@@ -105,6 +114,26 @@ def _say_error(error: Exception) -> int:
         "report it with what --debug shows.",
         1,
     )
+
+
+def _say_stopped(stop: BaseException | None) -> int:
+    """Say what stopped the program and how to go on, and return the exit code."""
+    cause, code = "stopped", 130
+    if isinstance(stop, RunStopped):
+        cause, code = str(stop), stop.exit_code
+    sentence = f"{cause}; the same command goes on from the last saved point."
+    return _say(sentence[0].upper() + sentence[1:], code, prefix="")
+
+
+def _end_at_once(code: int) -> None:
+    """End the process without waiting for threads that still work for a run that was stopped.
+
+    All files are written whole or not at all, so that no thread has anything to finish.
+    """
+    if threading.active_count() > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _say(sentence: str, code: int, prefix: str = "Error: ") -> int:

@@ -8,6 +8,7 @@ import click
 
 from isac2.cli.settings_options import SettingsCommand, settings_options
 from isac2.run.options import Settings
+from isac2.run.stopping import stopping_on_signals
 
 __all__ = ["command"]
 
@@ -27,7 +28,8 @@ def _run(stack: str, outdir: str, **words: Any) -> None:
     # the runner needs the whole numeric library, which the help does not
     from isac2.run.runner import run_isac
 
-    directory = run_isac(stack, outdir, settings)
+    with stopping_on_signals():
+        directory = run_isac(stack, outdir, settings)
     if directory.class_averages.exists():
         click.echo(f"Class averages: {directory.class_averages}")
     else:

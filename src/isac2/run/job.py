@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from isac2.run.directory import RunDirectory
@@ -12,6 +12,7 @@ from isac2.run.options import Settings
 from isac2.run.parallel import open_workers
 from isac2.run.progress import Display, Progress
 from isac2.run.record import RunRecord, write_record
+from isac2.run.stopping import RunStopped
 from isac2.stacks import Stack
 from isac2.workers import Workers
 
@@ -73,13 +74,15 @@ def open_job(
     display: Display | None,
 ) -> Iterator[Job]:
     """Start the workers and the display of a run."""
-    with open_workers(settings.threads) as workers:
+    with open_workers(settings.threads) as workers, ExitStack() as shown:
         record.threads = workers.count
-        if display is not None:
-            yield _new_job(stack, settings, directory, record, workers, display)
-            return
-        with open_display() as shown:
-            yield _new_job(stack, settings, directory, record, workers, shown)
+        display = display or shown.enter_context(open_display())
+        job = _new_job(stack, settings, directory, record, workers, display)
+        try:
+            yield job
+        except RunStopped as stop:
+            job.progress.note(str(stop))
+            raise
 
 
 def _new_job(

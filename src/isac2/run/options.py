@@ -305,6 +305,18 @@ class Settings:
         special=((0, "as many as this process may use cores"),),
         changes_result=False,
     )
+    maximum_hours: float = _row(
+        0.0,
+        "max-hours",
+        float,
+        "Stop after this time, with exit code 75, for a queue that ends jobs; the same command "
+        "goes on from the last saved point.",
+        group="machine",
+        unit="h",
+        minimum=0.0,
+        special=((0, "no limit"),),
+        changes_result=False,
+    )
 
     def __post_init__(self) -> None:
         for name, option in option_table().items():

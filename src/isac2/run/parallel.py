@@ -57,8 +57,14 @@ def open_workers(threads: int = 0) -> Iterator[Workers]:
         if count == 1:
             yield SerialWorkers()
             return
-        with ThreadPoolExecutor(count, thread_name_prefix="isac2") as executor:
+        executor = ThreadPoolExecutor(count, thread_name_prefix="isac2")
+        try:
             yield ThreadWorkers(executor, count)
+        except BaseException:
+            # who is stopped does not wait for what is being worked on and nobody will look at
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+        executor.shutdown()
 
 
 def available_cores(cgroup: Path = _CGROUP) -> int:

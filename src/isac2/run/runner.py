@@ -56,6 +56,7 @@ from isac2.run.prepare import (
 from isac2.run.progress import Display, duration_text
 from isac2.run.record import GenerationRecord, RunRecord, time_now, write_record
 from isac2.run.run_classes import RunFacts, measure_classes, membership
+from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
 from isac2.stacks import Stack, open_stack
 
@@ -95,12 +96,14 @@ def run_isac(
         on in the folder; nothing is left behind.
     RunError
         The run cannot be finished, for example because the disk is full.
+    isac2.run.stopping.RunStopped
+        The time that it may take is over; another start goes on.
     """
     directory = open_run_directory(output_directory)
     stack = open_stack(stack_path)
     check_stack(stack, settings)
     _check_enough_images(stack, len(stack), settings)
-    with only_run_in(directory.path):
+    with stopping_after(settings.maximum_hours), only_run_in(directory.path):
         _run_alone(directory, stack, settings, display)
     return directory
 
