@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
+from isac2.poses import PoseArray, eman_matrix_from_poses, relion_from_poses
 from isac2.stacks._text import text_column
 from isac2.stacks.metadata import ForeignTables, Metadata
 from isac2.stacks.stack import Stack
 
-__all__ = ["accounted_images", "chosen_images", "split_mirrored_classes"]
+__all__ = ["accounted_images", "chosen_images", "split_mirrored_classes", "with_classes"]
 
 
 def chosen_images(stack: Stack, ids: Path) -> Stack:
@@ -92,11 +94,80 @@ def _without_mirrors(metadata: Metadata, number: NDArray[np.int64]) -> ForeignTa
         particles.pop(MIRROR, None)
     elif foreign.kind == "eman2":
         # EMAN2's matrices hold the mirror; those of the changed table do not.
-        from isac2.poses import eman_matrix_from_poses
-
         assert metadata.poses is not None
-        matrices = np.empty(len(number), object)
-        matrices[:] = list(eman_matrix_from_poses(metadata.poses))
-        particles["xform.align2d"] = matrices
+        particles["xform.align2d"] = _matrices(metadata.poses)
         particles["class_id"] = np.array([int(value) - 1 for value in number], object)
     return replace(foreign, particles=particles)
+
+
+def with_classes(
+    stack: Stack, class_number: NDArray[np.int64] | None, poses: PoseArray | None
+) -> Stack:
+    """Return the stack with other classes, other poses, or both; None leaves what there is.
+
+    The tables that are written back say the same as the table of the stack.
+
+    Parameters
+    ----------
+    stack : Stack
+        Of n images.
+    class_number : int64 (n,) or None
+        From 1; 0 is no class.
+    poses : POSE (n,) or None
+        Shifts in pixels of the images.
+    """
+    metadata = stack.metadata
+    number = metadata.class_number if class_number is None else class_number
+    changed = replace(
+        metadata, class_number=number, poses=metadata.poses if poses is None else poses
+    )
+    particles = dict(metadata.foreign.particles)
+    kind = metadata.foreign.kind
+    if class_number is not None:
+        particles.update(_class_fields(kind, class_number))
+    if poses is not None:
+        particles.update(_pose_fields(kind, poses, metadata.pixel_size_in_angstroms))
+        if "rlnOriginXAngst" in particles:  # of RELION 3.0; in pixels, and now wrong
+            particles.pop("rlnOriginX", None)
+            particles.pop("rlnOriginY", None)
+    if kind == "none":
+        particles = {}
+    changed = replace(changed, foreign=replace(metadata.foreign, particles=particles))
+    return Stack(stack.path, stack.kind, stack.files, stack.file_index, stack.slots, changed)
+
+
+def _class_fields(kind: str, number: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Return classes as the table of a format has them."""
+    if kind == "relion":
+        return {"rlnClassNumber": text_column(number)}
+    if kind == "cryosparc":
+        from isac2.stacks.cryosparc import class_columns
+
+        return class_columns(number)
+    return {"class_id": np.array([int(value) - 1 for value in number], object)}
+
+
+def _pose_fields(
+    kind: str, poses: PoseArray, pixel_size_in_angstroms: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Return poses as the table of a format has them."""
+    if kind == "cryosparc":
+        from isac2.stacks.cryosparc import MIRROR, pose_columns
+
+        mirror = np.zeros(len(poses), np.uint8)
+        return {MIRROR: mirror, **pose_columns(poses, pixel_size_in_angstroms)}
+    if kind != "relion":
+        return {"xform.align2d": _matrices(poses)}
+    known = np.isfinite(pixel_size_in_angstroms).all()
+    psi, x, y, flip = relion_from_poses(poses, pixel_size_in_angstroms if known else 1.0)
+    shifts = ("rlnOriginXAngst", "rlnOriginYAngst") if known else ("rlnOriginX", "rlnOriginY")
+    columns = dict(zip(("rlnAnglePsi", *shifts), (psi, x, y), strict=True))
+    fields = {label: text_column(values.round(6)) for label, values in columns.items()}
+    return {**fields, "rlnIsFlip": text_column(flip)}
+
+
+def _matrices(poses: PoseArray) -> NDArray[np.object_]:
+    """Return EMAN2's matrices as a column of objects."""
+    matrices = np.empty(len(poses), object)
+    matrices[:] = list(eman_matrix_from_poses(poses))
+    return matrices

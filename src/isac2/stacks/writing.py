@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
-from isac2.stacks._images import RawImages
-from isac2.stacks.mrc import write_mrcs
+from isac2.stacks._images import ImageFile, RawImages
+from isac2.stacks.mrc import open_mrc, write_mrcs
 from isac2.stacks.stack import Stack
 
-__all__ = ["FORMATS", "WriteOptions", "read_in_chunks", "write_stack"]
+__all__ = ["FORMATS", "WriteOptions", "read_in_chunks", "refuse_existing", "write_stack"]
 
 FORMATS = (".mrcs", ".mrc", ".star", ".cs", ".hdf", ".lst", ".lsx", "bdb:")
 """What `write_stack` writes, by the end (or the begin) of the name."""
@@ -33,10 +33,13 @@ class WriteOptions:
         Write the pixels beside the table even where it could point to the ones there are.
     names_relative_to : Path or None
         Folder from which names in the table are to resolve; that of the table by default.
+    keep_existing : bool
+        Refuse to replace a file that is there already.
     """
 
     copy_pixels: bool = False
     names_relative_to: Path | None = None
+    keep_existing: bool = False
 
 
 def write_stack(
@@ -64,6 +67,8 @@ def write_stack(
     """
     options = options or WriteOptions()
     name, target = str(path), Path(path)
+    if options.keep_existing:
+        refuse_existing(name)
     if name.startswith("bdb:") or target.suffix.lower() == ".bdb":
         _write_bdb(name, stack, options)
         return
@@ -79,7 +84,8 @@ def write_stack(
     elif suffix == ".star":
         from isac2.stacks.relion import write_particles_star
 
-        seen = _with_mrc_pixels(target, stack, options)
+        # RELION refuses stacks of images whose names do not end in .mrcs.
+        seen = _with_mrc_pixels(target, stack, options, endings=(".mrcs",))
         write_particles_star(target, seen, names_relative_to=options.names_relative_to)
     elif suffix == ".cs":
         from isac2.stacks.cryosparc import write_particles_cs
@@ -88,6 +94,18 @@ def write_stack(
         write_particles_cs(target, seen, names_relative_to=options.names_relative_to)
     else:
         _write_list(target, stack, options)
+
+
+def refuse_existing(name: str) -> None:
+    """Raise `InputError` when there is a file or BDB stack of this name."""
+    if name.startswith("bdb:"):
+        from isac2.stacks.eman_bdb import bdb_file
+
+        there = bdb_file(name).exists()
+    else:
+        there = Path(name).exists()
+    if there:
+        raise InputError(f"{name} is there already, and nothing is overwritten: give a new name.")
 
 
 def _endings() -> str:
@@ -109,17 +127,40 @@ def _write_hdf(path: Path, stack: Stack) -> None:
     write_eman_hdf(path, read_in_chunks(stack), headers, stack.pixel_size_in_angstroms)
 
 
-def _with_mrc_pixels(path: Path, stack: Stack, options: WriteOptions) -> Stack:
+def _with_mrc_pixels(
+    path: Path, stack: Stack, options: WriteOptions, endings: tuple[str, ...] = ("",)
+) -> Stack:
     """Return the stack with pixels in MRC files, written beside `path` if they are elsewhere."""
-    if not options.copy_pixels and all(_is_plain_mrc(file) for file in stack.files):
+    fit = all(_is_plain_mrc(file) and file.path.name.endswith(endings) for file in stack.files)
+    if fit and not options.copy_pixels:
         return stack
-    pixels = path.with_suffix(".mrcs")
+    pixels = _beside(path, ".mrcs", stack)
+    if options.keep_existing:
+        refuse_existing(str(pixels))
     write_mrcs(pixels, read_in_chunks(stack), stack.pixel_size_in_angstroms)
     return _moved(stack, pixels)
 
 
-def _is_plain_mrc(file: object) -> bool:
-    return isinstance(file, RawImages) and file.offset >= 1024
+def _beside(path: Path, ending: str, stack: Stack) -> Path:
+    """Return the name of the pixels beside a table, which must not be the stack's own."""
+    pixels = path.with_suffix(ending)
+    if any(file.path.resolve() == pixels.resolve() for file in stack.files):
+        raise InputError(
+            f"{path}: its pixels would be written over {pixels}, from which they are read; give "
+            "another name."
+        )
+    return pixels
+
+
+def _is_plain_mrc(file: ImageFile) -> bool:
+    """Tell whether the images are those of an MRC file: a BDB may count them from any byte."""
+    if not isinstance(file, RawImages):
+        return False
+    try:
+        own = open_mrc(file.path)
+    except InputError:
+        return False
+    return (own.offset, own.dtype, own.shape) == (file.offset, file.dtype, file.shape)
 
 
 def _moved(stack: Stack, pixels: Path) -> Stack:
@@ -139,7 +180,9 @@ def _write_list(path: Path, stack: Stack, options: WriteOptions) -> None:
     headers = headers_from_metadata(stack.metadata)
     readable = all(_is_plain_mrc(file) or isinstance(file, HdfImages) for file in stack.files)
     if options.copy_pixels or not readable:
-        pixels = path.with_suffix(".hdf")
+        pixels = _beside(path, ".hdf", stack)
+        if options.keep_existing:
+            refuse_existing(str(pixels))
         _write_hdf(pixels, stack)
         write_eman_lst(path, _moved(stack, pixels), None, options.names_relative_to)
     else:
