@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isac2.errors import InputError
 from isac2.poses import cryosparc_from_poses, make_poses
-from isac2.stacks import open_stack, write_mrcs
+from isac2.stacks import check_stack, open_stack, write_mrcs
 from isac2.stacks.cryosparc import read_cs, write_cs, write_particles_cs
 
 PARTICLES: dict[str, Any] = {
@@ -186,3 +186,38 @@ def test_cryosparcs_own_tools_read_ours_and_we_theirs(job: Path) -> None:
     back = open_stack(job / "back.cs")
     np.testing.assert_array_equal(back.read(), stack.read())
     assert back.metadata.class_number.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("table", "passthrough"),
+    [
+        ("cryosparc_P1_J5_020_particles.cs", "P1_J5_passthrough_particles.cs"),
+        ("cryosparc_P1_J5_020_particles.cs", "cryosparc_P1_J5_passthrough_particles.cs"),
+        ("J5_020_particles.cs", "J5_passthrough_particles.cs"),
+        ("particles_selected.cs", "P1_J5_passthrough_particles_selected.cs"),
+        ("particles_selected.cs", "passthrough_particles_selected.cs"),
+    ],
+)
+def test_the_passthrough_is_found_whatever_the_version_calls_it(
+    job: Path, table: str, passthrough: str
+) -> None:
+    (job / "P1_J5_particles.cs").rename(job / table)
+    (job / "P1_J5_passthrough_particles.cs").rename(job / passthrough)
+    write_cs(job / "J5_passthrough_particles_excluded.cs", {"uid": np.zeros(1, "u8")})
+    assert open_stack(job / table).metadata.has_ctf
+
+
+def test_of_several_passthrough_tables_none_is_guessed(job: Path) -> None:
+    (job / "P1_J5_particles.cs").rename(job / "particles_selected.cs")
+    for name in ("J5_passthrough_particles_selected.cs", "J6_passthrough_particles_selected.cs"):
+        write_cs(job / name, PASSTHROUGH)
+    assert not open_stack(job / "particles_selected.cs").metadata.has_ctf
+
+
+def test_a_check_joins_the_passthrough_and_reads_any_name(job: Path) -> None:
+    pixels = job / "\u00e9.mrcs"
+    (job.parent / "J3" / "imported" / "a.mrcs").rename(pixels)
+    blob = {name: PARTICLES[name] for name in ("uid", "blob/idx")}
+    write_cs(job / "J5_passthrough_particles.cs", {**blob, "blob/path": [pixels.name] * 3})
+    write_cs(job / "J5_020_particles.cs", {"uid": PARTICLES["uid"], "x": np.zeros(3)})
+    assert check_stack(job / "J5_020_particles.cs") == []

@@ -28,6 +28,7 @@ __all__ = [
     "open_cryosparc",
     "pose_columns",
     "read_cs",
+    "read_cs_images",
     "write_cs",
     "write_particles_cs",
 ]
@@ -116,18 +117,11 @@ def open_cryosparc(path: Path, root: Path | None = None) -> Stack:
     InputError
         When it is no table of particles, or names files that are missing or broken.
     """
-    table = read_cs(path)
-    columns = {name: table[name] for name in table.dtype.names or ()}
-    for passthrough in _passthrough_files(path):
-        _join(columns, passthrough)
-    if "blob/path" not in columns or "blob/idx" not in columns:
-        raise InputError(f"{path} has no blob/path and blob/idx, so it lists no images.")
-    names = _text(columns["blob/path"])
+    columns, names, slots = read_cs_images(path)
     unique, inverse = np.unique(names, return_inverse=True)
-    files = open_named_files(path, [str(name).lstrip(">") for name in unique], root)
+    files = open_named_files(path, [str(name) for name in unique], root)
     try:
-        slots = columns["blob/idx"].astype(np.int64).reshape(len(table))
-        metadata = _metadata(columns, len(table))
+        metadata = _metadata(columns, len(names))
     except (ValueError, TypeError, IndexError) as error:
         raise InputError(f"{path} has fields of the wrong kind: {_first_line(error)}.") from None
     headers = np.array([file.pixel_size_in_angstroms for file in files])[inverse]
@@ -136,14 +130,54 @@ def open_cryosparc(path: Path, root: Path | None = None) -> Stack:
     return Stack(path, "cryoSPARC table", files, inverse.astype(np.int32), slots, metadata)
 
 
-def _passthrough_files(path: Path) -> list[Path]:
-    """Return the passthrough tables of the same job and the same kind of result."""
+def read_cs_images(
+    path: Path,
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], NDArray[np.int64]]:
+    """Return the fields, passthrough joined; the name of each image's file; its number from 0.
+
+    Raises
+    ------
+    InputError
+        When it is no table of images.
+    """
+    table = read_cs(path)
+    columns = {name: table[name] for name in table.dtype.names or ()}
+    passthrough = _passthrough_file(path)
+    if passthrough is not None:
+        _join(columns, passthrough)
+    if "blob/path" not in columns or "blob/idx" not in columns:
+        raise InputError(f"{path} has no blob/path and blob/idx, so it lists no images.")
+    stored = _text(columns["blob/path"])
+    names = np.empty(stored.size, object)
+    names[:] = [str(name).lstrip(">") for name in stored.ravel().tolist()]
+    try:
+        slots = columns["blob/idx"].astype(np.int64)
+        return columns, names.reshape(len(table)), slots.reshape(len(table))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} has fields of the wrong kind: {_first_line(error)}.") from None
+
+
+def _passthrough_file(path: Path) -> Path | None:
+    """Return the passthrough table of the same job and the same kind of result.
+
+    `cryosparc_P1_J5_020_particles.cs` (to version 3) has `P1_J5_passthrough_particles.cs` beside
+    it, `J5_020_particles.cs` has `J5_passthrough_particles.cs`, and `particles_selected.cs` the
+    only `..._passthrough_particles_selected.cs` there is.
+    """
     if "passthrough" in path.name:
-        return []
+        return None
     job = re.match(r"(?:.*?_)?J\d+(?=_)", path.name)
-    kind = re.sub(r"^.*?J\d+_(?:\d+_)?", "", path.name) if job else path.name
-    wanted = f"{job.group(0)}_passthrough_{kind}" if job else f"passthrough_{kind}"
-    return [place for place in (path.with_name(wanted),) if place.is_file()]
+    if job is not None:
+        kind = re.sub(r"^.*?J\d+_(?:\d+_)?", "", path.name)
+        names = [f"{job[0]}_passthrough_{kind}"]
+        names.append(names[0].removeprefix("cryosparc_"))
+    else:
+        names = [f"passthrough_{path.name}"]
+        found = [place.name for place in path.parent.glob("*J*_passthrough_*.cs")]
+        of_this = [name for name in found if re.sub(r"^.*J\d+_passthrough_", "", name) == path.name]
+        names += of_this if len(of_this) == 1 else []
+    places = [path.with_name(name) for name in names]
+    return next((place for place in places if place.is_file()), None)
 
 
 def _join(columns: dict[str, NDArray[Any]], passthrough: Path) -> None:
@@ -300,6 +334,11 @@ def _known_columns(stack: Stack) -> dict[str, NDArray[Any]]:
         table["location/micrograph_path"] = _storable(metadata.micrograph)
     if metadata.poses is not None:
         table.update(pose_columns(metadata.poses, metadata.pixel_size_in_angstroms))
+    if (metadata.tube_id >= 0).all():
+        names = zip(metadata.micrograph.tolist(), metadata.tube_id.tolist(), strict=True)
+        numbers: dict[tuple[str, int], int] = {}
+        tubes = [numbers.setdefault(name, len(numbers) + 1) for name in names]
+        table["filament/filament_uid"] = np.array(tubes, np.uint64)
     if (metadata.class_number >= 0).all():
         table.update(class_columns(metadata.class_number))
     return table

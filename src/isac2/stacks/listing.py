@@ -159,13 +159,10 @@ def _check_groups(path: Path, particles: StarTable, optics: StarTable, faults: F
 
 
 def _list_cs(path: Path) -> Listing:
-    from isac2.stacks.cryosparc import read_cs
+    from isac2.stacks.cryosparc import read_cs_images
 
-    table = read_cs(path)
-    if not {"blob/path", "blob/idx"} <= set(table.dtype.names or ()):
-        raise InputError(f"{path} has no blob/path and blob/idx, so it lists no images.")
-    stored = table["blob/path"].astype(str)
-    return _by_name([name.lstrip(">") for name in stored], table["blob/idx"].astype(np.int64))
+    _, names, slots = read_cs_images(path)
+    return _by_name(names.tolist(), slots)
 
 
 def _list_bdb(name: str, faults: Faults) -> Listing:
