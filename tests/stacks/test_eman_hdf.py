@@ -233,3 +233,39 @@ def test_damaged_files_never_do_worse_than_an_input_error(
         open_stack(folder / "y.hdf").read()
     except InputError:
         return
+
+
+def test_pixels_that_would_unpack_to_far_more_than_an_image_are_refused(tmp_path: Path) -> None:
+    write_eman_hdf(tmp_path / "x.hdf", np.ones((2, 4, 4)))
+    with h5py.File(tmp_path / "x.hdf", "r+") as file:
+        group = file["MDF/images/1"]
+        del group["image"]
+        group.create_dataset(
+            "image", (4, 4), "f4", maxshape=(None, None), chunks=(4000, 4000), compression="gzip"
+        )[0, 0] = 1
+    with pytest.raises(InputError, match=r"image 2: .*chunks of 64000000 bytes, but need 64"):
+        open_stack(tmp_path / "x.hdf")
+    with h5py.File(tmp_path / "x.hdf", "r+") as file:
+        group = file["MDF/images/1"]
+        del group["image"]
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((4, 4))
+        plist.set_deflate(9)
+        plist.set_deflate(9)
+        space = h5py.h5s.create_simple((4, 4))
+        h5py.h5d.create(group.id, b"image", h5py.h5t.IEEE_F32LE, space, plist)
+        group["image"][:] = 1
+    with pytest.raises(InputError, match=r"image 2: .*compressed more than once"):
+        open_stack(tmp_path / "x.hdf")
+
+
+def test_absurd_bits_are_refused(tmp_path: Path) -> None:
+    write_eman_hdf(tmp_path / "x.hdf", np.ones((1, 4, 4)))
+    with h5py.File(tmp_path / "x.hdf", "r+") as file:
+        group = file["MDF/images/0"]
+        del group["image"]
+        group["image"] = np.ones((4, 4), np.uint8)
+        group.attrs["EMAN.stored_renderbits"] = np.array([2**40])  # 2 to this power fills no memory
+        group.attrs["EMAN.stored_rendermin"] = group.attrs["EMAN.stored_rendermax"] = 0.0
+    with pytest.raises(InputError, match=r"image 1: .*1099511627776 bits"):
+        open_stack(tmp_path / "x.hdf").read()

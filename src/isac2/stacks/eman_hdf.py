@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5l, h5p, h5s, h5t
+from h5py import h5a, h5d, h5g, h5l, h5p, h5s, h5t, h5z
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
@@ -30,6 +31,9 @@ _ALWAYS_LISTS = ("members",)
 _LARGEST_RATIO = 1100  # deflate shrinks at most about a thousandfold
 _LARGEST_SIDE = 1 << 16
 _LARGEST_GAP = 10_000
+_LARGEST_CHUNK = 1 << 20  # bytes, of an image that is smaller
+_MOST_BITS = 32
+_NOT_COMPRESSING = (h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32)
 _ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError)
 _LOCK = threading.Lock()
 
@@ -242,6 +246,8 @@ def _look_at_pixels(image: Any, file_size: int) -> tuple[tuple[int, int], int]:
     if dtype.kind not in "iuf":
         raise ValueError(f"the pixels are of the type {dtype}, not numbers")
     needed = shape[0] * shape[1] * dtype.itemsize
+    if layout == h5d.CHUNKED:
+        _check_chunks(plist, needed, dtype.itemsize)
     stored = min(dataset.get_storage_size(), file_size)
     if needed > stored * (_LARGEST_RATIO if layout == h5d.CHUNKED else 1):
         raise ValueError(f"{needed} bytes of pixels are promised, but {stored} stored")
@@ -251,6 +257,16 @@ def _look_at_pixels(image: Any, file_size: int) -> tuple[tuple[int, int], int]:
         if offset is None or offset + needed > file_size:
             raise ValueError("the pixels lie beyond the end of the file")
     return shape, offset
+
+
+def _check_chunks(plist: Any, needed: int, item_bytes: int) -> None:
+    """Refuse chunks that unpack to far more than the image: HDF5 allocates whole chunks."""
+    chunk = math.prod(plist.get_chunk()) * item_bytes
+    if chunk > max(2 * needed, _LARGEST_CHUNK):
+        raise ValueError(f"the pixels are in chunks of {chunk} bytes, but need {needed}")
+    filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
+    if sum(code not in _NOT_COMPRESSING for code in filters) > 1:
+        raise ValueError("the pixels are compressed more than once")
 
 
 def _read_rendered(file: Any, number: int) -> NDArray[Any]:
@@ -265,6 +281,8 @@ def _read_rendered(file: Any, number: int) -> NDArray[Any]:
         bits = int(read_attribute(image, b"EMAN.stored_renderbits", 64))
     if bits <= 0 or stored.dtype.kind == "f":
         return stored
+    if bits > _MOST_BITS:
+        raise ValueError(f"the pixels are said to be of {bits} bits")
     low = float(read_attribute(image, b"EMAN.stored_rendermin", 64))
     high = float(read_attribute(image, b"EMAN.stored_rendermax", 64))
     return stored / float(2**bits - 1) * (high - low) + low
