@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,15 @@ def test_a_value_no_star_can_hold_is_refused(tmp_path: Path, value: bytes) -> No
 def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="different lengths"):
         write_star(tmp_path / "x.star", {"t": {"a": [1, 2], "b": [1]}})
+
+
+def test_long_lines_of_hostile_text_take_no_time(tmp_path: Path) -> None:
+    # Either of these took minutes: the time went with the square of the length.
+    path = tmp_path / "x.star"
+    path.write_bytes(b"data_x\n\n_rlnName  a" + b" " * 1_000_000 + b"b   # c\n")
+    start = time.monotonic()
+    assert read_star(path)["x"].columns["rlnName"][0] == b"a" + b" " * 1_000_000 + b"b"
+    path.write_bytes(b"data_x\n\nloop_\n_rlnName\n1@" + b"data_" * 1_000_000 + b"\n")
+    with pytest.raises(InputError, match="line 5 has a value of 5000002 characters"):
+        read_star(path)
+    assert time.monotonic() - start < 10.0

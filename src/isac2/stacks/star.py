@@ -108,7 +108,7 @@ def read_star(path: str | os.PathLike[str]) -> dict[str, StarTable]:
 
 _BLOCK = re.compile(rb"^[ \t]*data_([^\s]*)[^\n]*$", re.MULTILINE)
 
-_VALUE = re.compile(rb"""(?:"([^"]*)"|'([^']*)'|([^\s#].*?))(?:\s+#.*)?""")
+_VALUE = re.compile(rb"""(?:"([^"]*)"|'([^']*)')(?:\s+#.*)?|([^\s#].*?)(?:\s#.*)?""")
 
 
 def _parse_tables(data: bytes) -> Iterator[tuple[str, StarTable]]:
@@ -126,8 +126,10 @@ def _parse_tables(data: bytes) -> Iterator[tuple[str, StarTable]]:
 def _next_block(data: bytes, position: int) -> int:
     """Return where the next line that begins with `data_` starts, at or after position; or -1."""
     while (found := data.find(b"data_", position)) >= 0:
-        line = data.rfind(b"\n", 0, found) + 1
-        if line >= position and not data[line:found].strip(b" \t"):
+        # No further back than needed, or a long line full of data_ takes for ever.
+        newline = data.rfind(b"\n", max(0, position - 1), found)
+        line = newline + 1
+        if (newline >= 0 or position == 0) and not data[line:found].strip(b" \t"):
             return line
         position = found + 1
     return -1
@@ -181,7 +183,9 @@ def _single_value(words: list[bytes], data: bytes, position: int) -> bytes:
     match = _VALUE.fullmatch(words[1].strip()) if len(words) > 1 else None
     if match is None:
         raise ValueError(f"line {_line_number(data, position)} has a label without a value")
-    return next(group for group in match.groups() if group is not None)
+    if match[3] is not None:
+        return match[3].rstrip()
+    return match[1] if match[1] is not None else match[2]
 
 
 def _parse_rows(data: bytes, start: int, end: int, labels: list[str]) -> dict[str, TextColumn]:
