@@ -176,3 +176,14 @@ def test_a_file_of_which_nothing_can_be_read_is_one_fault(folder: Path) -> None:
     assert "not a readable .cs" in check_stack(folder / "x.cs")[0]
     (folder / "x.star").write_text("data_\nloop_\n_a\n1\n")
     assert "no table with the column rlnImageName" in check_stack(folder / "x.star")[0]
+
+
+def test_implausible_values_are_told_beside_other_faults(folder: Path) -> None:
+    rows = "".join(f"{i + 1}@bad.mrcs 5 nan\n" for i in range(6))
+    (folder / "a.star").write_text(
+        f"data_\n\nloop_\n_rlnImageName\n_rlnVoltage\n_rlnAnglePsi\n{rows}"
+    )
+    faults = "\n".join(check_stack(folder / "a.star"))
+    assert "images 4, 5 are unusable" in faults
+    assert "voltage 5 kV, which cannot be" in faults
+    assert "images 1, 2, 3, 4, 5 and 1 more are given a pose that is no number" in faults

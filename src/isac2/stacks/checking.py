@@ -15,6 +15,7 @@ from isac2.stacks._images import ImageFile, OpenFiles
 from isac2.stacks.faults import Faults
 from isac2.stacks.image_files import find_named_file, open_image_file, search_folders
 from isac2.stacks.listing import Listing, list_images
+from isac2.stacks.metadata import Metadata
 from isac2.stacks.opening import open_stack
 
 __all__ = ["check_stack"]
@@ -55,11 +56,13 @@ def check_stack(
     _check_numbers(path, listing, files, faults)
     if read_pixels:
         _check_pixels(path, listing, files, faults)
-    if not faults.sentences:
-        try:
-            _check_metadata(path, root, faults)
-        except InputError as error:
+    try:
+        metadata = open_stack(path, root).metadata
+    except InputError as error:
+        if not faults.sentences:  # else it is one of those said already
             faults.add(str(error))
+    else:
+        _check_metadata(path, metadata, faults)
     return list(dict.fromkeys(faults.sentences))
 
 
@@ -213,22 +216,19 @@ _PLAUSIBLE = {
 }
 
 
-def _check_metadata(
-    path: str | os.PathLike[str], root: str | os.PathLike[str] | None, faults: Faults
-) -> None:
-    """Report values that no microscope gives, and pixel sizes that contradict the pixels' files."""
-    stack = open_stack(path, root)
+def _check_metadata(path: str | os.PathLike[str], metadata: Metadata, faults: Faults) -> None:
+    """Report values that no microscope gives, and poses that are no numbers."""
     for name, (low, high, words, unit) in _PLAUSIBLE.items():
-        values = getattr(stack.metadata, name)
+        values = getattr(metadata, name)
         rows = np.flatnonzero((values < low) | (values > high) | np.isinf(values))
         if rows.size:
             value = f"{values[rows[0]]:g} {unit}".strip()
             faults.add(f"{path}: {_images(rows)} given the {words} {value}, which cannot be.")
     ctf = np.stack(
         [
-            stack.metadata.defocus_u_in_angstroms,
-            stack.metadata.defocus_v_in_angstroms,
-            stack.metadata.defocus_angle_in_degrees,
+            metadata.defocus_u_in_angstroms,
+            metadata.defocus_v_in_angstroms,
+            metadata.defocus_angle_in_degrees,
         ]
     )
     known = np.isfinite(ctf)
@@ -238,3 +238,8 @@ def _check_metadata(
     if (known.any()) and not known.any(axis=0).all():
         rows = np.flatnonzero(~known.any(axis=0))
         faults.add(f"{path}: {_images(rows)} without a defocus, though others have one.")
+    poses = metadata.poses
+    if poses is not None:
+        wrong = ~np.isfinite([poses["alpha"], poses["tx"], poses["ty"]]).all(axis=0)
+        if wrong.any():
+            faults.add(f"{path}: {_images(np.flatnonzero(wrong))} given a pose that is no number.")
