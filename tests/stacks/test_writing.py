@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from isac2.errors import InputError
 from isac2.poses import make_poses, transform_points
 from isac2.stacks import Metadata, Stack, WriteOptions, open_stack, write_mrcs, write_stack
+from isac2.stacks._images import RawImages
 
 COUNT = 5
 NAMES = ["s.star", "s.cs", "s.hdf", "s.lst", "s.lsx"]
@@ -148,3 +149,71 @@ def test_unknown_endings_and_missing_folders_are_refused(tmp_path: Path) -> None
             write_stack(tmp_path / name, stack)
     with pytest.raises(InputError, match="there is no folder"):
         write_stack(f"bdb:{tmp_path}/gone#x", stack)
+
+
+def test_a_star_never_names_what_relion_refuses(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    write_mrcs(tmp_path / "sparc.mrc", stack.read(), 1.25)
+    write_stack(tmp_path / "a.star", open_stack(tmp_path / "sparc.mrc"))
+    assert open_stack(tmp_path / "a.star").files[0].path.name == "a.mrcs"
+    write_stack(tmp_path / "a.cs", open_stack(tmp_path / "sparc.mrc"))  # cryoSPARC's own name
+    assert open_stack(tmp_path / "a.cs").files[0].path.name == "sparc.mrc"
+
+
+def test_raw_images_counted_from_elsewhere_are_not_those_of_the_mrc_file(tmp_path: Path) -> None:
+    # A virtual BDB counts images from any byte: here from the third image behind the header.
+    write_mrcs(tmp_path / "p.mrcs", np.arange(6 * 256.0).reshape(6, 16, 16))
+    whole = open_stack(tmp_path / "p.mrcs")
+    assert isinstance(whole.files[0], RawImages)
+    part = replace(whole.files[0], offset=1024 + 2 * 1024, count=4)
+    stack = Stack(whole.path, "", [part], whole.file_index[:4], whole.slots[:4], whole.metadata)
+    stack.metadata = whole.metadata.select(np.arange(4))
+    for name in NAMES:
+        write_stack(tmp_path / name, stack)
+        np.testing.assert_array_equal(open_stack(tmp_path / name).read(), whole.read()[2:])
+
+
+def test_pixels_are_never_written_over_those_they_are_read_from(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path).select([1])
+    for name in ("pixels.star", "pixels.cs"):
+        with pytest.raises(InputError, match=r"written over .*pixels.mrcs"):
+            write_stack(tmp_path / name, stack, WriteOptions(copy_pixels=True))
+    write_stack(tmp_path / "b.hdf", stack)
+    with pytest.raises(InputError, match=r"written over .*b.hdf"):
+        write_stack(tmp_path / "b.lst", open_stack(tmp_path / "b.hdf"), WriteOptions(True))
+    assert len(open_stack(tmp_path / "pixels.mrcs")) == COUNT
+
+
+def test_filaments_stay_apart_in_cryosparc(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    stack.metadata = replace(
+        stack.metadata,
+        micrograph=np.array(["a", "a", "a", "b", "b"], object),
+        tube_id=np.array([1, 1, 2, 1, 2]),
+    )
+    write_stack(tmp_path / "s.cs", stack)
+    assert open_stack(tmp_path / "s.cs").metadata.tube_id.tolist() == [1, 1, 2, 3, 4]
+
+
+def test_poses_survive_a_star_without_pixel_size(tmp_path: Path) -> None:
+    stack = full_stack(tmp_path)
+    write_mrcs(tmp_path / "unknown.mrcs", stack.read())
+    bare = open_stack(tmp_path / "unknown.mrcs")
+    bare.metadata = replace(bare.metadata, poses=stack.metadata.poses)
+    write_stack(tmp_path / "s.star", bare)
+    poses, given_poses = open_stack(tmp_path / "s.star").metadata.poses, stack.metadata.poses
+    assert poses is not None
+    assert given_poses is not None
+    for field in ("alpha", "tx", "ty", "mirror"):
+        np.testing.assert_allclose(poses[field], given_poses[field], atol=1e-9)
+
+
+def test_origins_in_angstroms_take_the_pixel_size_of_the_pixels(tmp_path: Path) -> None:
+    write_mrcs(tmp_path / "p.mrcs", np.zeros((1, 4, 4)), 2.0)
+    (tmp_path / "p.star").write_text(
+        "data_\n\nloop_\n_rlnImageName\n_rlnAnglePsi\n_rlnOriginXAngst\n_rlnOriginYAngst\n"
+        "1@p.mrcs 0 3 -1\n"
+    )
+    poses = open_stack(tmp_path / "p.star").metadata.poses
+    assert poses is not None
+    assert (poses["tx"][0], poses["ty"][0]) == (1.5, -0.5)

@@ -18,7 +18,7 @@ from isac2.stacks.image_files import (
 )
 from isac2.stacks.joining import join_stacks
 from isac2.stacks.metadata import unknown_metadata
-from isac2.stacks.relion import read_relion_particles
+from isac2.stacks.relion import read_relion_particles, with_pixel_sizes_of_files
 from isac2.stacks.stack import Stack
 
 __all__ = ["open_stack"]
@@ -104,5 +104,8 @@ def _open_star(path: Path, root: Path | None) -> Stack:
     particles = read_relion_particles(path)
     files = open_named_files(path, particles.image_paths, root)
     sizes = np.array([file.pixel_size_in_angstroms for file in files])[particles.file_index]
-    metadata = particles.metadata.with_pixel_sizes(sizes)
+    try:
+        metadata = with_pixel_sizes_of_files(particles.metadata, sizes)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from None
     return Stack(path, "RELION star", files, particles.file_index, particles.slots, metadata)

@@ -27,6 +27,7 @@ __all__ = [
     "relion_tables",
     "split_image_name",
     "split_image_names",
+    "with_pixel_sizes_of_files",
     "write_particles_star",
 ]
 
@@ -289,6 +290,21 @@ def _poses(particles: StarTable, pixel_size: NDArray[np.float64]) -> PoseArray |
     return poses_from_relion(psi, x, y, flip != 0, 1.0)
 
 
+def with_pixel_sizes_of_files(metadata: Metadata, sizes: NDArray[np.float64]) -> Metadata:
+    """Fill in the pixel sizes (A, (n,)) of the files, and poses that only lacked these.
+
+    Raises
+    ------
+    ValueError
+        When the poses are no numbers.
+    """
+    metadata = metadata.with_pixel_sizes(sizes)
+    if metadata.poses is not None:
+        return metadata
+    table = StarTable(dict(metadata.foreign.particles))
+    return replace(metadata, poses=_poses(table, metadata.pixel_size_in_angstroms))
+
+
 def _whole_numbers(table: StarTable, label: str) -> NDArray[np.int64]:
     values = table.numbers(label)
     wrong = np.flatnonzero((values != np.floor(values)) | (np.abs(values) > 2**53))
@@ -395,10 +411,14 @@ def _known_columns(metadata: Metadata) -> dict[str, TextColumn]:
         values = getattr(metadata, field)
         if (values >= 0).any():
             table[label] = text_column(values)
-    if metadata.poses is not None and np.isfinite(metadata.pixel_size_in_angstroms).all():
-        psi, x, y, flip = relion_from_poses(metadata.poses, metadata.pixel_size_in_angstroms)
+    if metadata.poses is not None:
+        # Without a pixel size the origins stay in pixels, as RELION 3.0 had them.
+        known = bool(np.isfinite(metadata.pixel_size_in_angstroms).all())
+        unit = "Angst" if known else ""
+        scale = metadata.pixel_size_in_angstroms if known else 1.0
+        psi, x, y, flip = relion_from_poses(metadata.poses, scale)
         table["rlnAnglePsi"] = text_column(psi)
-        table["rlnOriginXAngst"], table["rlnOriginYAngst"] = text_column(x), text_column(y)
+        table[f"rlnOriginX{unit}"], table[f"rlnOriginY{unit}"] = text_column(x), text_column(y)
         table["rlnIsFlip"] = text_column(flip)
     return table
 
