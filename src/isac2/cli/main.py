@@ -28,6 +28,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "run": Verb("isac2.cli.run", "Sort a particle stack into validated class averages."),
+    "status": Verb("isac2.cli.status", "Say how far a run is, also while it goes on."),
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
     "report": Verb("isac2.cli.report", "Write the page that shows a run."),

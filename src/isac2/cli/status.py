@@ -1,0 +1,28 @@
+"""`isac2 status`: how far a run is."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["command"]
+
+_HELP = """Say how far the run in OUTDIR is: also while it goes on, from another terminal.
+
+Of a run that was stopped it shows the command that goes on with it.
+
+\b
+Example:
+    isac2 status classes
+"""
+
+
+@click.command(
+    "status",
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.argument("outdir")
+def command(outdir: str) -> None:
+    from isac2.run.status import read_status, status_text
+
+    click.echo(status_text(read_status(outdir)))
