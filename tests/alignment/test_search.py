@@ -74,7 +74,7 @@ def test_float32_is_as_good_as_float64() -> None:
     bank = cpu.ring_bank(images, np.arange(5), np.zeros((5, 2)), geometry, table)
     weighted = reference_coefficients(references, geometry)
     angles = angle_grid(geometry.n_orders)
-    peaks = cpu.find_peaks(bank, weighted, geometry, angles, table)
+    peaks = cpu.find_peaks(bank, weighted, geometry, (angles, None), table)
     order = geometry.coefficient_order
     for k in range(2):
         for b in range(5):

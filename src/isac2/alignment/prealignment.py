@@ -218,7 +218,7 @@ def _align_to_average(
         some = slice(first, first + _IMAGES_A_BLOCK)
         bank = cpu.ring_bank(images, rows[some], middles[some], geometry, table)
         return middles[some], cpu.find_peaks(
-            bank, reference, geometry, angles, table, refine=not shaken
+            bank, reference, geometry, (angles, None), table, refine=not shaken
         )
 
     found = workers.map(align_block, range(0, len(rows), _IMAGES_A_BLOCK))

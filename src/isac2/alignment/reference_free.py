@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isac2.alignment.backends import cpu
 from isac2.alignment.ring_filter import RingFilter
 from isac2.alignment.rings import RingGeometry, SamplingTable
-from isac2.alignment.search import angle_grid
+from isac2.alignment.search import angle_grid, coarse_grid
 from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.poses import PoseArray
 
@@ -23,6 +23,7 @@ __all__ = ["ReferenceFreeAligner", "ReferenceFreeSchedule"]
 
 _IMAGES_A_BLOCK = 128
 _FIRST_CUTOFF = 0.1
+_COARSEST_STEP = 0.5  # radians: wider grids of angles are there to shake, not to be refined
 _SHAKE_EVERY = 4
 _CALM_ROUNDS = 10
 _ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
@@ -70,14 +71,14 @@ class _Plan:
     table : SamplingTable
     filters : tuple of list of float32 (r, r)
         For each round, one matrix an angular order: low-pass filter and area weights.
-    angles : tuple of cpu.AngleGrid
-        For each round.
+    angles : tuple of (cpu.AngleGrid, cpu.AngleGrid or None)
+        For each round, all angles, and coarse ones to begin with.
     """
 
     geometry: RingGeometry
     table: SamplingTable
     filters: tuple[list[NDArray[np.float32]], ...]
-    angles: tuple[cpu.AngleGrid, ...]
+    angles: tuple[tuple[cpu.AngleGrid, cpu.AngleGrid | None], ...]
 
 
 @lru_cache(maxsize=8)
@@ -87,7 +88,8 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
     geometry = space.geometry(limit)
     low_pass = RingFilter(geometry, schedule.falloff)
     weights = geometry.weights.astype(np.float32)[:, None]
-    filters, angles = [], []
+    filters: list[list[NDArray[np.float32]]] = []
+    angles: list[tuple[cpu.AngleGrid, cpu.AngleGrid | None]] = []
     for number in range(schedule.rounds - 1):
         cutoff = schedule.cutoff(number)
         n_orders = space.geometry(min(0.5, cutoff * _ROLL_OFF)).n_orders
@@ -96,8 +98,12 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
         # the correlation weighs rings by their area: put that into the filter
         filters.append([m * weights[geometry.first_ring[o] :] for o, m in enumerate(matrices)])
         step = float(np.deg2rad(schedule.discrete_angle))
-        shaken = schedule.is_shaken(number)
-        angles.append(cpu.AngleGrid(step, n_orders) if shaken else angle_grid(n_orders))
+        if schedule.is_shaken(number):
+            angles.append((cpu.AngleGrid(step, n_orders), None))
+        else:
+            # the last round decides on the translations, and does without short cuts
+            last = number == schedule.rounds - 2
+            angles.append((angle_grid(n_orders), None if last else coarse_grid(n_orders)))
     return _Plan(geometry, space.sampling_table(limit), tuple(filters), tuple(angles))
 
 
@@ -147,17 +153,14 @@ class ReferenceFreeAligner:
             for b in blocks
         ]
         peaks = _random_start(blocks, len(rows), generators)
-        for filters, angles in zip(self._plan.filters, self._plan.angles, strict=True):
+        scratch = cpu.Scratch()
+        plan = self._plan
+        for filters, angles in zip(plan.filters, plan.angles, strict=True):
             references = self._filtered_average(banks, peaks, filters, len(generators))
-            shaken = angles.angles.size <= 1 or angles.step >= 0.5
+            shaken = angles[0].step >= _COARSEST_STEP
             peaks = [
                 cpu.find_peaks(
-                    bank,
-                    references,
-                    self._plan.geometry,
-                    angles,
-                    self._plan.table,
-                    refine=not shaken,
+                    bank, references, plan.geometry, angles, plan.table, not shaken, scratch
                 )
                 for bank in banks
             ]

@@ -48,9 +48,11 @@ def angle_grid(n_orders: int) -> cpu.AngleGrid:
 
 
 @lru_cache(maxsize=64)
-def coarse_grid(n_orders: int) -> cpu.AngleGrid:
-    """Angles and orders that tell which translations can be the best."""
-    orders = min(n_orders, _COARSE_ORDERS)
+def coarse_grid(n_orders: int) -> cpu.AngleGrid | None:
+    """Angles and orders that tell which translations can be the best; None when all must."""
+    orders = _COARSE_ORDERS
+    if n_orders < 1.5 * orders:
+        return None
     return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * orders)), orders)
 
 
@@ -171,7 +173,7 @@ def align_to_assigned(
     def align_block(block: NDArray[np.int64]) -> None:
         bank = cpu.ring_bank(images, rows[block], middles[block], geometry, table)
         one = coefficients[:, :, assigned[block[0]]][:, :, None]
-        peaks = cpu.find_peaks(bank, one, geometry, angles, table)
+        peaks = cpu.find_peaks(bank, one, geometry, (angles, None), table)
         angle[block], mirror[block] = peaks.angle[0], peaks.mirror[0]
         found[block] = middles[block] + peaks.move[0]
         similarity[block] = peaks.value[0]

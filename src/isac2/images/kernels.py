@@ -48,51 +48,73 @@ def _spline_coefficients(image: Any, work: Any) -> None:
     for y in range(ny - 2, -1, -1):
         for x in range(nx):
             work[y + 1, x + 1] = pole * (work[y + 2, x + 1] - work[y + 1, x + 1])
-    # Along the rows.
+    # Along the rows, all of them at once: within one, each step would wait for the one before.
     for y in range(1, ny + 1):
-        row = work[y]
         total = np.float32(0.0)
         power = np.float32(1.0)
         for k in range(min(_HORIZON, nx)):
-            total += power * row[k + 1]
+            total += power * work[y, k + 1]
             power *= pole
-        row[1] = total
-        for x in range(2, nx + 1):
-            row[x] += pole * row[x - 1]
-        row[nx] = last * (row[nx] + pole * row[nx - 1])
-        for x in range(nx - 1, 0, -1):
-            row[x] = pole * (row[x + 1] - row[x])
-        row[0] = row[2]
-        row[nx + 1] = row[nx - 1]
-        row[nx + 2] = row[nx - 2]
+        work[y, 1] = total
+    for x in range(2, nx + 1):
+        for y in range(1, ny + 1):
+            work[y, x] += pole * work[y, x - 1]
+    for y in range(1, ny + 1):
+        work[y, nx] = last * (work[y, nx] + pole * work[y, nx - 1])
+    for x in range(nx - 1, 0, -1):
+        for y in range(1, ny + 1):
+            work[y, x] = pole * (work[y, x + 1] - work[y, x])
+    for y in range(1, ny + 1):
+        work[y, 0] = work[y, 2]
+        work[y, nx + 1] = work[y, nx - 1]
+        work[y, nx + 2] = work[y, nx - 2]
     work[0] = work[2]
     work[ny + 1] = work[ny - 1]
     work[ny + 2] = work[ny - 2]
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
-def _interpolate(work: Any, y: float, x: float) -> Any:
-    """Evaluate the spline at a place of the image that lies within its edge pixels."""
-    row, column = int(y), int(x)
+@numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _add_spline(coefficients: Any, width: int, start: Any, step: Any, out: Any) -> None:
+    """Add the spline's values along a line to out (n,): at start + k step, k = 0 ... n - 1.
+
+    coefficients float32 (height * width,), flat, so that the loop is one of vectors; start and step
+    (x, y), places of the image within its edge pixels.
+    """
     one, sixth = np.float32(1.0), np.float32(1.0 / 6.0)
-    v, u = np.float32(y - row), np.float32(x - column)
-    v1, u1 = one - v, one - u
-    a0 = v1 * v1 * v1 * sixth
-    a3 = v * v * v * sixth
-    a1 = np.float32(4.0) * sixth - v * v * (one - np.float32(0.5) * v)
-    a2 = one - a0 - a1 - a3
-    b0 = u1 * u1 * u1 * sixth
-    b3 = u * u * u * sixth
-    b1 = np.float32(4.0) * sixth - u * u * (one - np.float32(0.5) * u)
-    b2 = one - b0 - b1 - b3
-    r0, r1, r2, r3 = work[row], work[row + 1], work[row + 2], work[row + 3]
-    c = column
-    return (
-        a0 * (b0 * r0[c] + b1 * r0[c + 1] + b2 * r0[c + 2] + b3 * r0[c + 3])
-        + a1 * (b0 * r1[c] + b1 * r1[c + 1] + b2 * r1[c + 2] + b3 * r1[c + 3])
-        + a2 * (b0 * r2[c] + b1 * r2[c + 1] + b2 * r2[c + 2] + b3 * r2[c + 3])
-        + a3 * (b0 * r3[c] + b1 * r3[c + 1] + b2 * r3[c + 2] + b3 * r3[c + 3])
-    )
+    wide, n1, n2, n3 = np.uint64(width), np.uint64(1), np.uint64(2), np.uint64(3)
+    x, y = start
+    dx, dy = step
+    for k in range(out.size):
+        u, v = np.float32(x + k * dx), np.float32(y + k * dy)
+        column, row = np.int32(u), np.int32(v)
+        u, v = u - column, v - row
+        u1, v1 = one - u, one - v
+        a0 = v1 * v1 * v1 * sixth
+        a3 = v * v * v * sixth
+        a1 = np.float32(4.0) * sixth - v * v * (one - np.float32(0.5) * v)
+        a2 = one - a0 - a1 - a3
+        b0 = u1 * u1 * u1 * sixth
+        b3 = u * u * u * sixth
+        b1 = np.float32(4.0) * sixth - u * u * (one - np.float32(0.5) * u)
+        b2 = one - b0 - b1 - b3
+        # unsigned, because a signed index might be meant to count from the end
+        c0 = np.uint64(row * width + column)
+        c1 = np.uint64(c0 + wide)
+        c2 = np.uint64(c1 + wide)
+        c3 = np.uint64(c2 + wide)
+        f = coefficients
+        out[k] += (
+            a0 * (b0 * f[c0] + b1 * f[c0 + n1] + b2 * f[c0 + n2] + b3 * f[c0 + n3])
+            + a1 * (b0 * f[c1] + b1 * f[c1 + n1] + b2 * f[c1 + n2] + b3 * f[c1 + n3])
+            + a2 * (b0 * f[c2] + b1 * f[c2 + n1] + b2 * f[c2 + n2] + b3 * f[c2 + n3])
+            + a3 * (b0 * f[c3] + b1 * f[c3 + n1] + b2 * f[c3 + n2] + b3 * f[c3 + n3])
+        )
+
+
+@numba.njit(nogil=True, cache=True)
+def _is_inside(image: Any, x: float, y: float) -> bool:
+    """Tell whether a place lies within the edge pixels."""
+    return x >= 0.0 and x <= image.shape[1] - 1.0 and y >= 0.0 and y <= image.shape[0] - 1.0
 
 
 @numba.njit(nogil=True, cache=True)
@@ -105,16 +127,23 @@ def _move_image(image: Any, work: Any, pose: Any, out: Any) -> None:
     ny, nx = image.shape
     cy, cx = ny // 2, nx // 2
     cosine, sine, tx, ty, sign = pose[0], pose[1], pose[2], pose[3], pose[4]
+    dx, dy = sign * cosine, sign * sine
     for j in range(ny):
         y = (j - cy) - ty
-        for i in range(nx):
-            x = sign * (i - cx) - tx
-            u = cosine * x - sine * y + cx
-            v = sine * x + cosine * y + cy
-            if u >= 0.0 and u <= nx - 1.0 and v >= 0.0 and v <= ny - 1.0:
-                out[j, i] += _interpolate(work, v, u)
-            else:
-                out[j, i] += image[j, i]
+        x = -sign * cx - tx
+        u, v = cosine * x - sine * y + cx, sine * x + cosine * y + cy
+        # the places inside are one stretch of the line
+        first, last = 0, nx
+        while first < last and not _is_inside(image, u + first * dx, v + first * dy):
+            first += 1
+        while last > first and not _is_inside(image, u + (last - 1) * dx, v + (last - 1) * dy):
+            last -= 1
+        for i in range(first):
+            out[j, i] += image[j, i]
+        for i in range(last, nx):
+            out[j, i] += image[j, i]
+        start = (u + first * dx, v + first * dy)
+        _add_spline(work.ravel(), work.shape[1], start, (dx, dy), out[j, first:last])
 
 
 @numba.njit(nogil=True, cache=True)

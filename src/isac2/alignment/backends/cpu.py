@@ -272,23 +272,6 @@ def _products(
     return sums[0], sums[1]
 
 
-def _angle_sums(
-    with_real: NDArray[np.float32], with_imag: NDArray[np.float32], angles: AngleGrid, count: int
-) -> tuple[NDArray[np.float32], ...]:
-    """The eight partial sums of `kernels.largest_over_angles`, each float32 (a, k * l)."""
-    lanes = with_real.shape[2]
-    n_even = (angles.n_orders + 1) // 2
-    cos_even, cos_odd, sin_even, sin_odd = angles.tables
-    p, v = with_real[:, :count], with_real[:, count:]
-    u, t = with_imag[:, :count], with_imag[:, count:]
-    sums = []
-    for even, odd, sources in ((cos_even, cos_odd, (p, t)), (sin_even, sin_odd, (u, v))):
-        for source in sources:
-            flat = np.ascontiguousarray(source).reshape(angles.n_orders, count * lanes)
-            sums += [even @ flat[:n_even], odd @ flat[n_even:]]
-    return tuple(sums)
-
-
 def correlate(
     bank: RingBank,
     references: NDArray[np.float32],
@@ -336,15 +319,17 @@ def _deviation_of_rest(
 
 
 def _largest(
-    products: tuple[NDArray[np.float32], NDArray[np.float32]],
+    products: tuple[NDArray[np.float32], ...],
     angles: AngleGrid,
     n_orders: int,
     chosen: NDArray[np.int64] | None,
     scratch: Scratch,
+    where: NDArray[np.int32] | None = None,
 ) -> NDArray[np.float32]:
     """Largest correlation over angles, direct and mirrored, of all or of chosen lanes (2, l).
 
-    products: two float32 (m, 2, l), of `n_orders` orders, even ones first.
+    products: two float32 (m, 2, l), of `n_orders` orders, even ones first; where int32 (2, l) gets
+    the angle of the quarter.
     """
     even, odd = (angles.n_orders + 1) // 2, angles.n_orders // 2
     rows = np.concatenate([np.arange(even), (n_orders + 1) // 2 + np.arange(odd)])
@@ -362,34 +347,59 @@ def _largest(
     for table, part, out in zip(angles.tables, parts, sums, strict=True):
         np.matmul(table, part, out=out)
     largest = scratch.array("largest", 2 * lanes)
-    kernels.largest_over_angles(sums[0], sums[1], sums[2], sums[3], largest)
+    if where is None:
+        kernels.largest_over_angles(sums[0], sums[1], sums[2], sums[3], largest)
+    else:
+        kernels.best_over_angles(sums[0], sums[1], sums[2], sums[3], largest, where.reshape(-1))
     return largest.reshape(2, lanes)
 
 
 def find_peaks(
-    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, angles: AngleGrid,
-    table: SamplingTable, refine: bool = True,
+    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry,
+    angles: tuple[AngleGrid, AngleGrid | None], table: SamplingTable, refine: bool = True,
+    scratch: Scratch | None = None,
 ) -> Peaks:  # fmt: skip
-    """Best correlation of every image with every reference, and its pose."""
+    """Best correlation of every image with every reference, and its pose.
+
+    Parameters
+    ----------
+    angles : tuple of AngleGrid
+        All angles, and the coarse ones of `correlate`, or None to try all with all.
+    refine : bool
+        Go between the grids' angles and translations.
+    """
+    scratch = scratch or Scratch()
+    fine, coarse = angles
     _, n_shifts, n_images = bank.real.shape
     count = references.shape[2]
-    lanes = n_shifts * n_images
-    with_real, with_imag = _products(bank, references, geometry, angles.n_orders, Scratch())
-    value = np.empty(count * lanes, np.float32)
-    where = np.empty(count * lanes, np.int32)
-    sums = _angle_sums(with_real, with_imag, angles, count)
-    kernels.best_over_angles(sums, value, where)
-    stacked = value.reshape(count, n_shifts, n_images)
-    shift = stacked.argmax(axis=1)
-    lane = shift * n_images + np.arange(n_images)
-    angle = np.empty((count, n_images))
-    mirror = np.empty((count, n_images), np.int8)
-    best = np.empty((count, n_images), np.float32)
+    with_real, with_imag = _products(bank, references, geometry, fine.n_orders, scratch)
+    products = tuple(p.reshape(fine.n_orders, 2, -1) for p in (with_real, with_imag))
+    lanes = count * n_shifts * n_images
+    chosen = np.arange(lanes)
+    owners = chosen // (n_shifts * n_images) * n_images + chosen % n_images
+    rough = None
+    if coarse is not None:
+        rough = _largest(products, coarse, fine.n_orders, None, scratch).max(axis=0)
+        rough = rough.reshape(count, n_shifts, n_images)
+        margin = _COARSE_MARGIN * _deviation_of_rest(bank, references, geometry, coarse.n_orders)
+        chosen, owners = np.empty_like(chosen), np.empty_like(owners)
+        found = kernels.choose_lanes(rough, margin, chosen, owners)
+        chosen, owners = chosen[:found], owners[:found]
+    where = np.empty((2, len(chosen)), np.int32)
+    values = _largest(products, fine, fine.n_orders, chosen, scratch, where)
+    pairs = count * n_images
+    best, lane, place = np.empty(pairs, np.float32), np.zeros(pairs, int), np.zeros(pairs, np.int32)
+    kernels.best_by_owner(values, where, chosen, owners, best, lane, place)
+    lane = lane.reshape(count, n_images) % (n_shifts * n_images)
+    value = np.empty((count, n_images), np.float32)
+    angle, mirror = np.empty(value.shape), np.empty(value.shape, np.int8)
     kernels.locate_peaks(
-        (with_real, with_imag), lane, where.reshape(count, lanes), angles.angles, refine,
-        best, angle, mirror,
+        (with_real, with_imag), lane, place.reshape(value.shape), fine.angles, refine,
+        value, angle, mirror,
     )  # fmt: skip
-    return Peaks(best, shift, _refined_moves(stacked, shift, table), angle, mirror)
+    shift = lane // n_images
+    heights = values.max(axis=0).reshape(count, n_shifts, n_images) if rough is None else rough
+    return Peaks(value, shift, _refined_moves(heights, shift, table), angle, mirror)
 
 
 def _refined_moves(
@@ -433,21 +443,16 @@ def add_rotated(
     n_coefficients, _, n_images = bank.real.shape
     real = bank.real.reshape(n_coefficients, -1)
     imag = bank.imag.reshape(n_coefficients, -1)
-    cosines = np.empty((n_orders, n_images), np.float32)
-    sines = np.empty_like(cosines)
-    starts = geometry.order_starts[: n_orders + 1]
-    for number in range(sums.shape[2]):
-        kernels.rotation_tables(peaks.angle[number], cosines, sines)
-        total = np.zeros((2, n_coefficients))
-        lanes = peaks.shift[number] * n_images + np.arange(n_images)
-        kernels.accumulate_rotated(
-            real,
-            imag,
-            starts,
-            lanes,
-            (cosines, sines),
-            peaks.mirror[number] == 1,
-            total[0],
-            total[1],
-        )
-        sums[:, :, number] += total
+    count = sums.shape[2]
+    tables = np.empty((2, n_orders, count * n_images), np.float32)
+    kernels.rotation_tables(peaks.angle.reshape(-1), tables[0], tables[1])
+    lanes = peaks.shift * n_images + np.arange(n_images)
+    mirrored = peaks.mirror == 1
+    # Mostly zeros, but the product of full matrices is faster than picking single numbers.
+    weights = np.zeros((2, real.shape[1], 2 * count), np.float32)
+    for order in range(n_orders):
+        some = slice(geometry.order_starts[order], geometry.order_starts[order + 1])
+        kernels.fill_rotations(order, lanes, (tables[0], tables[1]), mirrored, weights)
+        total = real[some] @ weights[0] + imag[some] @ weights[1]
+        sums[0, some] += total[:, :count]
+        sums[1, some] += total[:, count:]

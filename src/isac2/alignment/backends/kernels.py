@@ -12,11 +12,12 @@ import numba
 import numpy as np
 
 __all__ = [
-    "accumulate_rotated",
     "add_products",
+    "best_by_owner",
     "best_over_angles",
     "choose_lanes",
     "crop_windows",
+    "fill_rotations",
     "fold_ring",
     "gather_products",
     "largest_by_owner",
@@ -282,24 +283,41 @@ def largest_by_owner(values: Any, owners: Any, out: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def best_over_angles(sums: Any, out: Any, where: Any) -> None:
-    """As `largest_over_angles`, and where: quarter angle + a * mirrored, int32 (l,)."""
-    ep, op, et, ot, eu, ou, ev, ov = sums
-    out[:] = -np.inf
-    quarter = ep.shape[0]
-    for a in range(quarter):
+def best_over_angles(
+    even: Any, odd: Any, sine_even: Any, sine_odd: Any, out: Any, where: Any
+) -> None:
+    """As `largest_over_angles`, and where: the angle of the quarter, int32 (l,)."""
+    out[:] = np.float32(-np.inf)
+    for a in range(even.shape[0]):
+        e, o, se, so = even[a], odd[a], sine_even[a], sine_odd[a]
         for n in range(out.size):
-            even, odd = ep[a, n] + et[a, n], op[a, n] + ot[a, n]
-            se, so = eu[a, n] - ev[a, n], ou[a, n] - ov[a, n]
-            direct = max(even + odd + abs(se + so), even - odd + abs(se - so))
-            even, odd = ep[a, n] - et[a, n], ot[a, n] - op[a, n]
-            se, so = eu[a, n] + ev[a, n], -(ou[a, n] + ov[a, n])
-            mirrored = max(even + odd + abs(se + so), even - odd + abs(se - so))
-            value = max(direct, mirrored)
-            place = np.int32(a) if direct >= mirrored else np.int32(a + quarter)
+            first = e[n] + o[n] + abs(se[n] + so[n])
+            second = e[n] - o[n] + abs(se[n] - so[n])
+            value = max(first, second)
             better = value > out[n]
-            where[n] = place if better else where[n]
+            where[n] = np.int32(a) if better else where[n]
             out[n] = value if better else out[n]
+
+
+@numba.njit(nogil=True, cache=True)
+def best_by_owner(
+    values: Any, places: Any, lanes: Any, owners: Any, out: Any, lane: Any, where: Any
+) -> None:
+    """Best lane of each owner, and the place of its peak.
+
+    values float32 (2, j), direct and mirrored; places int32 (2, j) of `best_over_angles`; lanes,
+    owners int64 (j,); out float32, lane int64, where int32 (n,): the lane, and its place, negative
+    (-1 - place) when mirrored. The first of equals is taken.
+    """
+    out[:] = np.float32(-np.inf)
+    for number in range(owners.size):
+        owner = owners[number]
+        for mirrored in range(2):
+            if values[mirrored, number] > out[owner]:
+                out[owner] = values[mirrored, number]
+                lane[owner] = lanes[number]
+                place = places[mirrored, number]
+                where[owner] = -1 - place if mirrored == 1 else place
 
 
 @numba.njit(nogil=True, cache=True)
@@ -314,32 +332,26 @@ def rotation_tables(angles: Any, cosines: Any, sines: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def accumulate_rotated(real: Any, imag: Any, order_starts: Any, lanes: Any, tables: Any,
-                       mirrored: Any, sum_real: Any, sum_imag: Any) -> None:  # fmt: skip
-    """Add chosen lanes, rotated and mirrored, to a sum of coefficients, in the order of the images.
+def fill_rotations(order: Any, lanes: Any, tables: Any, mirrored: Any, weights: Any) -> None:
+    """Fill what each lane's real and imaginary part of one angular order add to sums.
 
-    real, imag float32 (c, l); order_starts int64 (m + 1,) of the orders to add; lanes int64 (j,);
-    tables: cosines and sines float32 (m, j) of m times the angle; mirrored bool (j,); sum_real,
-    sum_imag float64 (>= c,).
+    lanes int64 (k, j); tables: cosines and sines float32 (m, k * j) of m times the angle; mirrored
+    bool (k, j); weights float32 (2, l, 2 k): of real and of imaginary parts, to the real and to the
+    imaginary parts of the k sums. Other entries are left as they are.
     """
     cosines, sines = tables
-    for m in range(order_starts.size - 1):
-        cosine, sine = cosines[m], sines[m]
-        odd = m % 2 == 1
-        for c in range(order_starts[m], order_starts[m + 1]):
-            x_row, y_row = real[c], imag[c]
-            x_sum, y_sum = 0.0, 0.0
-            for j in range(lanes.size):
-                x = x_row[lanes[j]] * cosine[j] - y_row[lanes[j]] * sine[j]
-                y = x_row[lanes[j]] * sine[j] + y_row[lanes[j]] * cosine[j]
-                if mirrored[j]:
-                    y = -y
-                    if odd:
-                        x, y = -x, -y
-                x_sum += x
-                y_sum += y
-            sum_real[c] += x_sum
-            sum_imag[c] += y_sum
+    count, n_images = lanes.shape
+    for k in range(count):
+        for j in range(n_images):
+            cosine, sine = cosines[order, k * n_images + j], sines[order, k * n_images + j]
+            # the mirror conjugates; and it changes the sign of odd orders
+            real_sign = np.float32(-1.0 if mirrored[k, j] and order % 2 == 1 else 1.0)
+            imag_sign = np.float32(-1.0 if mirrored[k, j] and order % 2 == 0 else 1.0)
+            lane = lanes[k, j]
+            weights[0, lane, k] = real_sign * cosine
+            weights[1, lane, k] = -real_sign * sine
+            weights[0, lane, count + k] = imag_sign * sine
+            weights[1, lane, count + k] = imag_sign * cosine
 
 
 @numba.njit(nogil=True, cache=True)
@@ -406,7 +418,7 @@ def locate_peaks(products: Any, lanes: Any, where: Any, angles: Any, refine: Any
     """Turn the best quarter angle of chosen lanes into the angle itself, refined by Newton's rule.
 
     products: two float32 (m, 2 k, l) with even orders first; lanes int64 (k, b) the lane of each
-    (reference, image); where int32 (k, l) of `best_over_angles`; angles float64 (a,) of the
+    (reference, image); where int32 (k, b) of `best_by_owner`; angles float64 (a,) of the
     quarter; value float32, angle float64 (radians), mirror int8 (k, b).
     """
     n_orders = products[0].shape[0]
@@ -416,9 +428,9 @@ def locate_peaks(products: Any, lanes: Any, where: Any, angles: Any, refine: Any
     for k in range(count):
         for b in range(lanes.shape[1]):
             lane = lanes[k, b]
-            place = where[k, lane]
-            mirrored = place >= angles.size
-            quarter = angles[place - angles.size] if mirrored else angles[place]
+            place = where[k, b]
+            mirrored = place < 0
+            quarter = angles[-1 - place] if mirrored else angles[place]
             _turned(x, y, mirrored, products, (k, count + k), lane)
             at = _best_quarter(x, y, quarter)
             best, slope, curvature = _derivatives(x, y, at)
