@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
 from isac2.poses import make_poses
+from isac2.run.directory import RunDirectory
+from isac2.run.displays import SilentDisplay
 from isac2.run.options import Settings
+from isac2.run.runner import run_isac
 from isac2.stacks import write_mrcs
 
 COUNT, BOX = 72, 32
@@ -69,3 +72,10 @@ def tiny(
         threads=2,
     )
     return TinyStack(path, label, settings)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: TinyStack, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
+    """A finished run; tests only read it."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return run_isac(tiny.path, folder, tiny.settings, SilentDisplay())

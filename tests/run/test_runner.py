@@ -60,13 +60,6 @@ def _files(directory: RunDirectory) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="session")
-def finished(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    """A finished run; tests only read it."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    return run_isac(tiny.path, folder, tiny.settings, SilentDisplay())
-
-
 def test_a_run_finds_the_two_objects(tiny: Any, finished: RunDirectory) -> None:
     headers = read_eman_headers(finished.class_averages)
     assert len(headers) >= 2

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from isac2.errors import InputError
+from isac2.errors import InputError, RunError
 from isac2.run.checkpoint import load_state, save_state
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings
@@ -21,7 +21,12 @@ from isac2.run.record import (
 )
 from isac2.stacks import Stack
 
-__all__ = ["TooFewImagesError", "begin_run", "leaving_nothing_without_images"]
+__all__ = [
+    "TooFewImagesError",
+    "begin_run",
+    "leaving_nothing_without_images",
+    "saying_how_to_go_on",
+]
 
 _NO_RESTART = -1
 
@@ -38,6 +43,21 @@ def leaving_nothing_without_images(directory: RunDirectory) -> Iterator[None]:
     except TooFewImagesError:
         directory.remove_beginning()
         raise
+
+
+@contextmanager
+def saying_how_to_go_on(directory: RunDirectory) -> Iterator[None]:
+    """Turn what the system refuses inside into one sentence: a full disk, a lost file, a quota."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        # the HDF5 library also raises RuntimeError for what the system said
+        if isinstance(error, RuntimeError) and "errno" not in str(error):
+            raise
+        raise RunError(
+            f"The run in {directory.path} cannot go on ({error}): mend that, and give the same "
+            "command again, which goes on from the last saved point."
+        ) from error
 
 
 def begin_run(directory: RunDirectory, stack: Stack, settings: Settings) -> RunRecord:

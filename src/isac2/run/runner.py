@@ -24,6 +24,7 @@ from isac2.run.beginning import (
     TooFewImagesError,
     begin_run,
     leaving_nothing_without_images,
+    saying_how_to_go_on,
 )
 from isac2.run.checkpoint import load_arrays, load_state, save_arrays, save_state
 from isac2.run.directory import RunDirectory, open_run_directory
@@ -103,7 +104,11 @@ def run_isac(
     stack = open_stack(stack_path)
     check_stack(stack, settings)
     _check_enough_images(stack, len(stack), settings)
-    with stopping_after(settings.maximum_hours), only_run_in(directory.path):
+    with (
+        saying_how_to_go_on(directory),
+        stopping_after(settings.maximum_hours),
+        only_run_in(directory.path),
+    ):
         _run_alone(directory, stack, settings, display)
     return directory
 
