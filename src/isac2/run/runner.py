@@ -57,6 +57,7 @@ from isac2.run.prepare import (
 from isac2.run.progress import Display, duration_text
 from isac2.run.record import GenerationRecord, RunRecord, time_now, write_record
 from isac2.run.run_classes import RunFacts, measure_classes, membership
+from isac2.run.space import check_space
 from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
 from isac2.stacks import Stack, open_stack
@@ -117,6 +118,9 @@ def _run_alone(
     directory: RunDirectory, stack: Stack, settings: Settings, display: Display | None
 ) -> None:
     """Do what is left of a run, step by step."""
+    needs = ""
+    if settings.restart >= 0 or not directory.finished.exists():
+        needs = check_space(len(stack), stack.box_size, settings, directory)
     record = begin_run(directory, stack, settings)
     if directory.finished.exists():
         _say_finished(directory, record, display)
@@ -125,6 +129,7 @@ def _run_alone(
         leaving_nothing_without_images(directory),
         open_job(stack, settings, directory, record, display) as job,
     ):
+        job.progress.note(needs)
         weights = equalise(job)
         shifts = pre_align_particles(job, weights)
         facts = _facts(job, shifts)
