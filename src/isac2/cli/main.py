@@ -35,6 +35,7 @@ VERBS = {
     "info": Verb("isac2.cli.info", "Say what is in a particle stack."),
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
     "select": Verb("isac2.cli.select", "Write the particles of chosen classes."),
+    "substack": Verb("isac2.cli.substack", "Write the particles of all classes to a folder."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),
 }
 """Each module exposes its click command as `command`; it is imported when it is used."""
