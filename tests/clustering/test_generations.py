@@ -66,6 +66,16 @@ def test_large_groups_are_accounted_for_and_all_others_go_back(
     assert state.agreement == ()
 
 
+def test_images_kept_only_for_a_reference_make_no_class(
+    known: Any, parameters: ClusteringParameters, ready: IsacState
+) -> None:
+    group = ready.groups[0]
+    unstable = replace(group, pixel_errors=np.full(len(group.members), np.inf))
+    state = _close(known, replace(ready, groups=(unstable, ready.groups[1])), parameters)
+    (found,) = state.accounted
+    assert np.array_equal(found.members, known.rows_of(1))
+
+
 @pytest.mark.parametrize(
     ("images_per_group", "main_done", "finished"),
     [

@@ -176,8 +176,14 @@ def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
 def _large_enough(
     groups: tuple[StableGroup, ...], parameters: ClusteringParameters
 ) -> tuple[StableGroup, ...]:
-    """Groups with more members than the smallest reproducible class."""
-    return tuple(g for g in groups if len(g.members) > parameters.minimum_group_size)
+    """Groups with more stable members than the smallest reproducible class.
+
+    A group may hold a few that are not, kept so that the next round has a reference.
+    """
+    threshold = parameters.pixel_error_threshold
+    return tuple(
+        g for g in groups if (g.pixel_errors < threshold).sum() > parameters.minimum_group_size
+    )
 
 
 def _unaccounted(
