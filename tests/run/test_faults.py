@@ -23,16 +23,17 @@ from isac2.run.runner import run_isac
 TIMED = {"run.json", "isac2.log", "report.html"}
 MOST_STARTS = 60
 
-# Starts a run again and again, each start in a process of its own that is killed with half of a
-# file written: the n-th start at its n-th file. Says at the end how many were killed.
+# Starts a run again and again, each start in a process of its own that is killed: "inside" a write,
+# the n-th start with half of its n-th file written, or "anywhere", after a random time that may be
+# longer each time. Says at the end how many were killed.
 KILLER = """
-import os, pickle, signal, sys
-from pathlib import Path
+import os, pickle, random, signal, sys, threading
 from isac2 import files
 from isac2.run.displays import SilentDisplay
 from isac2.run.runner import run_isac
 
 stack, folder, settings = sys.argv[1], sys.argv[2], pickle.loads(bytes.fromhex(sys.argv[3]))
+inside, moments = sys.argv[4] == "inside", random.Random(3)
 flush = files._flush_to_disk
 
 def start(number):
@@ -49,13 +50,21 @@ def start(number):
     os._exit(0)
 
 run_isac(stack, folder + "-before", settings, SilentDisplay())  # compiled once for all
-for number in range(1, 100):
+for number in range(1, 500):
     child = os.fork()
     if child == 0:
         try:
-            start(number)
+            start(number if inside else 0)
         finally:
             os._exit(1)
+    after = moments.uniform(0.0, 0.02 * number)
+    if not inside:
+        killer = threading.Timer(after, os.kill, (child, signal.SIGKILL))
+        killer.start()
+    ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+    if not inside:
+        killer.cancel()
+        killer.join()
     ended = os.waitpid(child, 0)[1]
     if not os.WIFSIGNALED(ended):
         print(number - 1, os.WEXITSTATUS(ended))
@@ -134,11 +143,12 @@ def test_whatever_write_fails_the_next_start_ends_the_same(
     assert _files(directory) == _files(finished)
 
 
-def test_whenever_a_run_is_killed_the_next_start_ends_the_same(
-    tiny: Any, finished: RunDirectory, tmp_path: Path
+@pytest.mark.parametrize("where", ["inside", "anywhere"])
+def test_wherever_a_run_is_killed_the_next_start_ends_the_same(
+    where: str, tiny: Any, finished: RunDirectory, tmp_path: Path
 ) -> None:
     settings = pickle.dumps(replace(tiny.settings, threads=1)).hex()
-    words = [sys.executable, "-c", KILLER, str(tiny.path), str(tmp_path / "run"), settings]
+    words = [sys.executable, "-c", KILLER, str(tiny.path), str(tmp_path / "run"), settings, where]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     killed, code = (int(word) for word in done.stdout.split())
     assert (code, done.stderr) == (0, "")
