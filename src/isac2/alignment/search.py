@@ -21,7 +21,7 @@ from isac2.workers import Workers
 
 __all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients", "search"]
 
-_IMAGES_A_BLOCK = 64
+_IMAGES_A_BLOCK = 32
 _REFERENCES_A_BLOCK = 16
 _COARSE_ORDERS = 28
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
