@@ -108,6 +108,7 @@ def test_the_help_shows_groups_units_and_an_example(capsys: pytest.CaptureFixtur
     table = option_table()
     assert f"{table['radius'].help} [input px]" in shown
     assert f"{table['discrete_angle'].help} [deg, default 90.0]" in shown
+    assert "default -1: go on from the last saved point, 0: after the last finished one]" in shown
 
 
 def test_the_command_has_the_arguments_of_old() -> None:

@@ -76,6 +76,18 @@ def test_time_left_of_a_step_follows_its_rate() -> None:
         assert recorder.positions[-1].seconds_left == 30.0
 
 
+def test_time_left_is_not_guessed_from_what_was_done_before_the_first_word() -> None:
+    clock, recorder = Clock(), Recorder()
+    progress = Progress(recorder, clock=clock)
+    with progress.phase("pre-alignment"):
+        clock.now += 50
+        progress.step("round", 1, 28)
+        assert recorder.positions[-1].seconds_left is None
+        clock.now += 4
+        progress.step("round", 3, 28)
+        assert recorder.positions[-1].seconds_left == 50.0
+
+
 def test_time_left_of_a_generation_is_an_upper_bound_from_the_last_round() -> None:
     clock, recorder = Clock(), Recorder()
     progress = Progress(recorder, clock=clock)

@@ -51,7 +51,8 @@ def _click_option(name: str, option: Option) -> click.Option:
     default = option_default(name)
     required = default is MISSING
     kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
-    words = [option.unit, "" if required else f"default {default_text(name, option)}"]
+    others = [f"{value}: {meaning}" for value, meaning in option.special if value != default]
+    words = [option.unit, "" if required else f"default {default_text(name, option)}", *others]
     note = ", ".join(word for word in words if word)
     # the attributes that make an option required or a flag exclude a default of None
     attributes: dict[str, Any] = {"required": True} if required else {"default": default}

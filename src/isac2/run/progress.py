@@ -101,6 +101,7 @@ class Progress:
         self._clock = clock
         self._started = clock()
         self._step_started = self._started
+        self._step_began_with = 0
         self._round_started = self._started
         self._round_seconds = 0.0
         self._most_rounds = 0
@@ -130,14 +131,18 @@ class Progress:
         self._move(replace(self.position, images=count))
 
     def step(self, name: str, done: int, total: int) -> None:
-        """Say how much of a step inside the phase is done."""
+        """Say how much of a step inside the phase is done.
+
+        The rate is that since the step was first told of, when some of it may have been done.
+        """
         now = self._clock()
         if name != self.position.step or done < self.position.done:
-            self._step_started = now
+            self._step_started, self._step_began_with = now, done
+        passed = done - self._step_began_with
         if self._most_rounds:
             left = self.position.seconds_left
         else:
-            left = (now - self._step_started) / done * (total - done) if done > 0 else None
+            left = (now - self._step_started) / passed * (total - done) if passed > 0 else None
         self._move(
             replace(self.position, step=name, done=done, total=total, seconds_left=left),
         )
