@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 demo: demo/particles/particles.star $(VENV)/installed
 	$(BIN)/isac2 run $< demo/classes --radius=21 --CTF --img_per_grp=40 --minimum_grp_size=15 \
@@ -31,6 +31,10 @@ check: $(VENV)/installed-dev
 	else \
 		echo 'mypy: skipped, the last numpy for Python 3.10 describes its types differently'; \
 	fi
+
+# Minutes, on a machine that has nothing else to do; `make bench BENCH=run` for a whole run.
+bench: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine.py $(BENCH)
 
 # The stamps make an installation that is up to date cost nothing.
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python

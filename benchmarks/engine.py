@@ -1,0 +1,186 @@
+"""How fast the alignment engine is: pair, round, preparation and whole run, on one core.
+
+Run: make bench, or python benchmarks/engine.py [pair round preparation run]; nothing named means
+the first three (the run takes minutes). Times are processor time of the measuring thread, so that
+a busy machine counts less; beside each stands the machine's own rate of large float32 matrix
+products, measured in the same process just before and after.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before anything loads a linear algebra library: one thread is what is measured.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.search import search
+from isac2.alignment.space import SearchSpace
+from isac2.classes.evaluate_files import evaluate_run
+from isac2.clustering.assign import assign_equal_sizes
+from isac2.images.ctf import CtfParameters
+from isac2.images.filters import tanh_low_pass
+from isac2.images.preparation import PreparationParameters, plan_preparation, prepare_block
+from isac2.run.displays import SilentDisplay
+from isac2.run.options import Settings
+from isac2.run.runner import run_isac
+from isac2.simulate import Recipe, simulate_stack
+from isac2.stacks import open_stack
+from isac2.workers import SerialWorkers
+
+RADIUS, BOX, IMAGES, REFERENCES, GROUP = 29, 76, 512, 250, 100
+FALLOFF = 0.2
+
+
+def seconds(function: Callable[[], object], repeats: int = 3) -> float:
+    """Return the least processor time of several calls, after one that is not counted."""
+    function()
+    times = []
+    for _ in range(repeats):
+        start = time.thread_time()
+        function()
+        times.append(time.thread_time() - start)
+    return min(times)
+
+
+def product_rate() -> float:
+    """Return the rate of large float32 matrix products, 10^9 operations a second."""
+    a = np.ones((1024, 1024), np.float32)
+    return 2 * 1024**3 / seconds(lambda: a @ a, 5) / 1e9
+
+
+def memory_rate() -> float:
+    """Return the rate at which large arrays are copied, GB read and written a second."""
+    a = np.ones(2**25, np.float32)
+    b = np.empty_like(a)
+    return 2 * a.nbytes / seconds(lambda: np.copyto(b, a), 5) / 1e9
+
+
+def noisy_images(folder: Path) -> NDArray[np.float32]:
+    """Simulate IMAGES views of a particle at SNR 0.1, normalised."""
+    recipe = Recipe(IMAGES, BOX, 2.8, views=16, snr=0.1, ctf=False, junk_fraction=0.0)
+    pixels = open_stack(simulate_stack(recipe, folder / "pair").star).read()
+    scaled: NDArray[np.float32] = (pixels - pixels.mean()) / pixels.std()
+    return scaled
+
+
+def measure_pair(folder: Path) -> None:
+    """Search all images against many references, at three low-pass cut-offs, and exhaustively."""
+    images = noisy_images(folder)
+    chosen = np.random.default_rng(1).choice(IMAGES, REFERENCES, replace=False)
+    for cutoff in (0.2, 0.3, 0.45):
+        references = tanh_low_pass(images[chosen], cutoff, FALLOFF)
+        fast = search_and_tell(images, references, cutoff, exhaustive=False)
+        slow = search_and_tell(images, references, cutoff, exhaustive=True)
+        best = (fast.argmax(axis=1) == slow.argmax(axis=1)).mean()
+        size = IMAGES // REFERENCES
+        assigned = (assign_equal_sizes(fast, size) == assign_equal_sizes(slow, size)).mean()
+        same = (np.abs(fast - slow) <= 1e-5 * np.abs(slow)).mean()
+        print(
+            f"       as exhaustive: best reference {best:.2%}, assigned {assigned:.2%}, "
+            f"similarity {same:.2%}"
+        )
+
+
+def search_and_tell(
+    images: NDArray[np.float32], references: NDArray[np.float32], cutoff: float, exhaustive: bool
+) -> NDArray[np.float32]:
+    """Time one search, and return its table."""
+    rows, centres = np.arange(len(images)), np.zeros((len(images), 2))
+    space, limit = SearchSpace(RADIUS), min(0.5, 1.25 * cutoff)
+    tables = []
+
+    def run() -> None:
+        tables.append(
+            search(images, rows, centres, references, space, SerialWorkers(), limit, exhaustive)
+        )
+
+    before = product_rate()
+    cost = 1e6 * seconds(run, 1) / len(images) / len(references)
+    rate = (before + product_rate()) / 2
+    words = "exhaustive" if exhaustive else "search    "
+    print(f"pair   {words} cut-off {cutoff:4.2f}: {cost:6.2f} us a pair   ({rate:4.0f})")
+    return tables[-1]
+
+
+def measure_round(folder: Path) -> None:
+    """Align a group reference-free: five runs of thirty rounds."""
+    images = noisy_images(folder)[:GROUP]
+    aligner = ReferenceFreeAligner(
+        SearchSpace(RADIUS), ReferenceFreeSchedule(30, 0.45, FALLOFF, 90.0)
+    )
+    rows, centres = np.arange(GROUP), np.zeros((GROUP, 2))
+
+    def run() -> None:
+        generators = [np.random.default_rng(seed) for seed in range(5)]
+        aligner.align(images, rows, centres, generators)
+
+    before = product_rate()
+    cost = 1e6 * seconds(run) / GROUP / 5 / 30
+    rate = (before + product_rate()) / 2
+    print(f"round  reference-free: {cost:6.2f} us an image and round   ({rate:4.0f})")
+
+
+def measure_preparation(_: Path) -> None:
+    """Phase-flip, shift, resample and normalise images of 256 px."""
+    count = 64
+    images = np.random.default_rng(1).normal(size=(count, 256, 256)).astype(np.float32)
+    plan = plan_preparation(256, PreparationParameters(radius=100, target_radius=RADIUS, box=BOX))
+    ctf = CtfParameters(
+        *(np.full(count, value) for value in (15000.0, 14000.0, 30.0, 300.0, 2.7, 0.1, 0.0))
+    )
+    before = product_rate()
+    cost = seconds(lambda: prepare_block(images, np.zeros((count, 2)), plan, ctf, 1.2)) / count
+    rate = (before + product_rate()) / 2
+    print(f"preparation: {1 / cost:6.0f} images of 256 px a second   ({rate:4.0f})")
+
+
+def measure_run(folder: Path) -> None:
+    """Run the whole program on 2,000 particles, twice: the first time compiles what is missing."""
+    recipe = Recipe(
+        2000, BOX, 2.8, views=10, snr=0.2, ctf=False, junk_fraction=0.0, shift_in_pixels=2.0
+    )
+    stack = simulate_stack(recipe, folder / "run")
+    settings = Settings(
+        radius=RADIUS, images_per_group=100, minimum_group_size=40, seed=1, threads=1
+    )
+    for number in range(2):
+        out = folder / f"out{number}"
+        start = time.process_time()
+        run_isac(stack.star, out, settings, SilentDisplay())
+        cost = time.process_time() - start
+        result = evaluate_run(out, stack.truth)
+        print(
+            f"run    {cost:6.1f} core-seconds   ({product_rate():4.0f})   "
+            f"purity {result.purity:.3f}, accounted {result.good_accounted:.1%}"
+        )
+
+
+def main() -> None:
+    """Measure what was asked for, and print."""
+    measures: dict[str, Callable[[Path], None]] = {
+        "pair": measure_pair,
+        "round": measure_round,
+        "preparation": measure_preparation,
+        "run": measure_run,
+    }
+    wanted = sys.argv[1:] or ["pair", "round", "preparation"]
+    print(f"machine: {product_rate():.0f} GFLOP/s of matrix products, {memory_rate():.1f} GB/s")
+    print("in brackets: GFLOP/s of matrix products during the measurement")
+    with tempfile.TemporaryDirectory() as name:
+        for word in wanted:
+            measures[word](Path(name))
+
+
+if __name__ == "__main__":
+    main()
