@@ -105,3 +105,19 @@ def test_threads_do_not_change_a_bit() -> None:
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(same.poses, aligned.poses)
     np.testing.assert_array_equal(same.similarity, aligned.similarity)
+
+
+def test_the_short_cut_finds_what_the_exhaustive_search_finds() -> None:
+    """Noisy images, low-passed references: nearly all pairs to the last bit, none far off."""
+    images = noisy_images(96, 64, 6)
+    references = tanh_low_pass(images[:12], 0.3, 0.2)
+    rows, centres, space = np.arange(96), np.zeros((96, 2)), SearchSpace(24)
+    tables = [
+        search(images, rows, centres, references, space, SerialWorkers(), 0.375, exhaustive)
+        for exhaustive in (False, True)
+    ]
+    lost = 1 - tables[0] / tables[1]
+    assert lost.min() > -1e-5  # it never finds more
+    assert (lost < 1e-5).mean() > 0.98
+    assert lost.max() < 0.1
+    np.testing.assert_array_equal(tables[0].argmax(axis=1), tables[1].argmax(axis=1))

@@ -18,7 +18,7 @@ from isac2.alignment.rings import RingGeometry, SamplingTable
 
 _TAPS = 8
 _VECTOR = 16
-_COARSE_MARGIN = 2.5  # standard deviations of what the coarse correlation leaves out
+_COARSE_MARGIN = 3.5  # standard deviations of what the coarse correlation leaves out
 _TILE = 64  # images that are sampled together: their windows fit the cache
 
 __all__ = [
