@@ -21,8 +21,8 @@ from isac2.workers import Workers
 
 __all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients", "search"]
 
-_IMAGES_A_BLOCK = 32
-_REFERENCES_A_BLOCK = 16
+_IMAGES_A_BLOCK = 64
+_REFERENCES_A_BLOCK = 5  # with more, their products leave the cache
 _COARSE_ORDERS = 28
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
 
@@ -95,7 +95,7 @@ def search(
     space: SearchSpace,
     workers: Workers,
     frequency: float = 0.5,
-    exhaustive: bool = False,
+    exhaustive: bool = True,
 ) -> NDArray[np.float32]:
     """Similarity of every image to every reference.
 
@@ -113,7 +113,8 @@ def search(
     frequency : float
         Beyond this frequency (1/px) the references hold nothing.
     exhaustive : bool
-        Try every angle at every translation, instead of only where low orders come near the best.
+        Try every angle at every translation. Otherwise only where the low orders come near the best
+        of their pair: the same assignments (docs/performance.md), but so far hardly faster.
 
     Returns
     -------
