@@ -161,7 +161,8 @@ def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArra
             shifts, averages = _pre_align(job, weights)
             write_prealignment(job.directory, _facts(job, shifts), averages)
             save_arrays(saved, {"shifts": shifts})
-            _remove_working_stack(job.directory.prealignment_images)
+    # outside, because a run may have been killed just after the shifts were saved
+    _remove_working_stack(job.directory.prealignment_images)
     return load_arrays(saved)[0]["shifts"]
 
 
