@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check browser bench clean
 
 demo: demo/particles/particles.star $(VENV)/installed
 	$(BIN)/isac2 run $< demo/classes --radius=21 --CTF --img_per_grp=40 --minimum_grp_size=15 \
@@ -20,8 +20,12 @@ demo: demo/particles/particles.star $(VENV)/installed
 demo/particles/particles.star: | $(VENV)/installed
 	$(BIN)/isac2 simulate demo/particles --preset tiny
 
-test: check
+test: check browser
 	$(BIN)/python -m pytest
+
+# What the browser tests need; they are skipped where it cannot be had.
+browser:
+	@sh scripts/install_chromium.sh
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
