@@ -83,6 +83,7 @@ Examples:
 def command(run: str, outputs: tuple[str, ...], **words: Any) -> None:
     from isac2.classes.select_files import classified_particles, open_run_classes
     from isac2.errors import InputError
+    from isac2.run.chosen_files import is_id_list, write_chosen_averages, write_chosen_particles
     from isac2.stacks.writing import refuse_existing
 
     averages, stack = words["averages"], words["stack"]
@@ -90,7 +91,7 @@ def command(run: str, outputs: tuple[str, ...], **words: Any) -> None:
         refuse_existing(output)
     found = open_run_classes(Path(run))
     chosen, all_asked = _chosen(found, words)
-    tables = [output for output in outputs if not output.lower().endswith(".txt")]
+    tables = [output for output in outputs if not is_id_list(output)]
     particles = None
     if tables or words["unaccounted"] or stack is not None:
         particles = _particles_of(found, stack, tables, classified_particles)
@@ -101,9 +102,10 @@ def command(run: str, outputs: tuple[str, ...], **words: Any) -> None:
             chosen = chosen & False
     if not len(ids):
         raise InputError(f"no particle of {run} meets what was asked for: ask for less.")
-    _write(outputs, particles, ids)
+    for output in outputs:
+        write_chosen_particles(output, particles, ids)
     if averages:
-        _write_averages(averages, found, chosen)
+        write_chosen_averages(averages, found, chosen)
     click.echo(f"{len(ids):,} particles, {int(chosen.sum())} of {len(found.table)} classes: "
                f"{', '.join(outputs)}")  # fmt: skip
 
@@ -166,29 +168,3 @@ def _with_unaccounted(
             )
         rest = read_ids(listed)
     return rest if alone else np.union1d(ids, rest)
-
-
-def _write(outputs: tuple[str, ...], particles: Stack | None, ids: NDArray[np.int64]) -> None:
-    from isac2.run.final_files import project_folder
-    from isac2.run.text_tables import write_ids
-    from isac2.stacks import WriteOptions, write_stack
-
-    for output in outputs:
-        if output.lower().endswith(".txt"):
-            write_ids(Path(output), ids)
-        else:
-            assert particles is not None
-            some = particles.select(ids)
-            write_stack(output, some, WriteOptions(False, project_folder(some), True))
-
-
-def _write_averages(path: str, found: RunClasses, chosen: NDArray[np.bool_]) -> None:
-    import numpy as np
-
-    from isac2.errors import InputError
-    from isac2.stacks import WriteOptions, open_stack, write_stack
-
-    if not chosen.any():
-        raise InputError(f"no class is chosen, so there are no averages for {path}.")
-    some = open_stack(found.averages).select(np.flatnonzero(chosen))
-    write_stack(path, some, WriteOptions(keep_existing=True))
