@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from isac2.alignment.centring import centre_average
-from isac2.images.filters import fourier_shift
+from isac2.images.ctf import CtfParameters, ctf_2d
+from isac2.images.filters import fourier_shift, tanh_low_pass
 from isac2.images.masks import disc_mask, pixel_offsets
+from isac2.simulate.molecule import built_in_molecule
 
 BOX, RADIUS = 64, 12.0
 
@@ -45,6 +49,55 @@ def test_a_hollow_particle_is_brought_to_the_centre(method: int) -> None:
     dx, dy = centre_average(soft_disc(-4.0, 5.0, hollow=True), method, RADIUS)
     assert dx == pytest.approx(4.0, abs=0.7)
     assert dy == pytest.approx(-5.0, abs=0.7)
+
+
+@functools.cache
+def simulated_average(
+    apix: float, phase_flipped: bool, views: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """A pseudo-atomic molecule seen along some axes, in all quarter turns, in a box of 82."""
+    density = built_in_molecule("complex", 82, apix).density
+    sums = [density.sum(axis=axis) for axis in views]
+    turned = [
+        np.roll(np.rot90(view, turn), (turn in (1, 2), turn > 1), (0, 1))
+        for view in sums
+        for turn in range(4 if len(views) > 1 else 1)
+    ]
+    average = np.mean(turned, axis=0)
+    if phase_flipped:
+        values = (15000.0, 15500.0, 30.0, 300.0, 2.7, 0.1, 0.0)
+        ctf = ctf_2d(82, apix, CtfParameters(*(np.array([value]) for value in values)))[0]
+        average = np.fft.irfft2(np.fft.rfft2(average) * np.abs(ctf), average.shape)
+    return tanh_low_pass(average.astype(np.float32), 0.2, 0.2)
+
+
+def distances_from_centre(average: NDArray[np.float32], method: int, radius: float) -> list[float]:
+    """How far off an average is left that is moved about, in a little noise."""
+    rng = np.random.default_rng(3)
+    left = []
+    for shift in rng.uniform(-9.0, 9.0, (6, 2)):
+        noise = rng.normal(0.0, 0.1 * average.std(), average.shape).astype(np.float32)
+        found = centre_average(fourier_shift(average, shift) + noise, method, radius)
+        left.append(float(np.hypot(*(shift + found))))
+    return left
+
+
+# The molecule's radius is 75 A: at 2.6 A / px it fills its disc of 29 pixels, at 8 A a third of it.
+CENTRED_WITHIN_TWO_PIXELS = [
+    *[(method, apix) for method in (1, 4, 5, 6, 7) for apix in (2.6, 5.0, 8.0)],
+    (2, 10.0),  # looks for a spot: only a particle of that size is centred by it
+    (3, 3.4),  # looks for a hollow or a body of some fifteen pixels
+]
+
+
+@pytest.mark.parametrize("views", [(0, 1, 2), (0,)])
+@pytest.mark.parametrize("phase_flipped", [False, True])
+@pytest.mark.parametrize(("method", "apix"), CENTRED_WITHIN_TWO_PIXELS)
+def test_a_simulated_average_is_brought_to_the_centre(
+    method: int, apix: float, phase_flipped: bool, views: tuple[int, ...]
+) -> None:
+    average = simulated_average(apix, phase_flipped, views)
+    assert max(distances_from_centre(average, method, 29.0)) < 2.0
 
 
 @pytest.mark.parametrize("method", range(1, 8))

@@ -19,6 +19,8 @@ _GAUSSIAN_SIGMA = 2.0
 _RING_SIGMA = 7.0
 _SELF_ROUNDS = 20
 """More moves than any average needs to come to rest on its own rotational average."""
+_PLATEAU = 0.9
+"""A fit this good, from the usual one (0) to the best (1), counts as one of the best."""
 
 
 def centre_average(image: NDArray[np.float32], method: int, radius: float) -> tuple[float, float]:
@@ -28,13 +30,23 @@ def centre_average(image: NDArray[np.float32], method: int, radius: float) -> tu
     ----------
     image : float32 (n, n)
     method : int
-        1: phase centre of gravity. 2 to 5: peak of the correlation with a Gaussian of sigma 2, a
-        ring (a Gaussian of sigma 7 less one of sigma 2), the particle's disc, or the image's own
-        rotational average, repeated until the move is below a pixel. 6: centre of gravity of what
-        exceeds the mean by a standard deviation. 7: correlation of the same, made binary and
-        smoothed, with the disc.
+        Called bright is what exceeds the mean by a standard deviation.
+
+        1. Phase centre of gravity: the crest of the first harmonic along each axis.
+        2. Peak of the correlation with a Gaussian of sigma 2: the brightest spot, wherever in the
+           particle it lies. For small round particles.
+        3. Peak of the correlation with a ring, a Gaussian of sigma 7 less one of sigma 2: the
+           middle of a hollow of about 15 pixels. For hollow particles of that size.
+        4. Where the particle's disc fits the image best.
+        5. Peak of the correlation with the image's own rotational average, repeated until the move
+           is below a pixel. It starts from the answer of 6, because a particle that is
+           further out than it is wide correlates no better with the ring that it becomes than
+           anywhere else along that ring.
+        6. Centre of gravity of what is bright.
+        7. Where the particle's disc fits best what is bright, made binary and smoothed.
     radius : float
-        Of the particle, pixels; for methods 4 and 7.
+        Of the particle, pixels; for methods 4 and 7, whose disc is not larger than what is bright
+        in the image: a particle that is smaller than its disc fits everywhere in it.
 
     Returns
     -------
@@ -69,17 +81,14 @@ def centre_average(image: NDArray[np.float32], method: int, radius: float) -> tu
         ring = _gaussian(box, _RING_SIGMA) - _gaussian(box, _GAUSSIAN_SIGMA)
         place = _correlation_peak(average, ring)
     elif method == 4:
-        place = _correlation_peak(average, disc_mask(box, radius).astype(np.float64))
+        place = _disc_fit(average, _bright_shape(average), radius)
     elif method == 5:
         place = _self_centre(average)
     elif method == 6:
         place = _centre_of_gravity(_above_background(average) * average)
     else:
-        binary = _above_background(average).astype(np.float64)
-        smooth = scipy.ndimage.uniform_filter(binary, 5, mode="constant") > 0.5
-        # Features finer than the smoothing leave nothing, and then the unsmoothed ones count.
-        particle = smooth.astype(np.float64) if smooth.any() else binary
-        place = _correlation_peak(particle, disc_mask(box, radius).astype(np.float64))
+        shape = _bright_shape(average)
+        place = _disc_fit(shape, shape, radius)
     return -place[0], -place[1]
 
 
@@ -96,6 +105,37 @@ def _phase_centre(average: NDArray[np.float64]) -> tuple[float, float]:
 def _above_background(average: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Mark what exceeds the mean by more than a standard deviation."""
     return np.asarray(average > average.mean() + average.std())
+
+
+def _bright_shape(average: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is above the background, as ones, without specks and gaps."""
+    binary = _above_background(average).astype(np.float64)
+    smooth = scipy.ndimage.uniform_filter(binary, 5, mode="constant") > 0.5
+    # Features finer than the smoothing leave nothing, and then the unsmoothed ones count.
+    return smooth.astype(np.float64) if smooth.any() else binary
+
+
+def _disc_fit(
+    image: NDArray[np.float64], shape: NDArray[np.float64], radius: float
+) -> tuple[float, float]:
+    """Return where a disc, not larger than the particle's shape, fits an image best.
+
+    The correlation of a particle with a disc that it does not fill is flat, and that of a particle
+    with a dark rim, which images with a CTF have, is highest beside it. A disc as wide as the shape
+    fits in one place only; what is left of a plateau is answered by its centre.
+    """
+    x, y = _centre_of_gravity(shape)
+    offset = pixel_offsets(image.shape[-1])
+    squared = np.square(offset[:, None] - y) + np.square(offset[None, :] - x)
+    # The root mean square distance of a disc's pixels from its centre is its radius / sqrt(2).
+    seen = np.sqrt(2.0 * (shape * squared).sum() / shape.sum())
+    correlation = _correlation(image, disc_mask(image.shape[-1], max(1.0, min(radius, seen))))
+    usual, best = np.median(correlation), correlation.max()
+    plateau = np.maximum(correlation - (usual + _PLATEAU * (best - usual)), 0.0)
+    # The plateau may lie across the edge of the box: bring it to the middle to find its centre.
+    column, row = np.rint(_phase_centre(plateau)).astype(int)
+    x, y = _centre_of_gravity(np.roll(plateau, (-row, -column), (0, 1)))
+    return float(column) + x, float(row) + y
 
 
 def _centre_of_gravity(weights: NDArray[np.float64]) -> tuple[float, float]:
@@ -115,7 +155,7 @@ def _gaussian(box: int, sigma: float) -> NDArray[np.float64]:
 
 def _self_centre(average: NDArray[np.float64]) -> tuple[float, float]:
     """Move the average onto its own rotational average until it hardly moves any more."""
-    x = y = 0.0
+    x, y = _centre_of_gravity(_above_background(average) * average)
     for _ in range(_SELF_ROUNDS):
         moved = fourier_shift(average.astype(np.float32), (-x, -y)).astype(np.float64)
         dx, dy = _correlation_peak(moved, _rotational_average(moved))
@@ -133,13 +173,20 @@ def _rotational_average(average: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(means[ring])
 
 
+def _correlation(
+    average: NDArray[np.float64], shape: NDArray[np.float64] | NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return the cyclic correlation with a centred shape; no shift is in the middle."""
+    spectrum = scipy.fft.rfft2(average) * np.conj(scipy.fft.rfft2(shape.astype(np.float64)))
+    return np.asarray(scipy.fft.fftshift(scipy.fft.irfft2(spectrum, average.shape)))
+
+
 def _correlation_peak(
     average: NDArray[np.float64], shape: NDArray[np.float64]
 ) -> tuple[float, float]:
     """Return where a centred shape fits the average best, refined below the pixel."""
     box = average.shape[-1]
-    spectrum = scipy.fft.rfft2(average) * np.conj(scipy.fft.rfft2(shape))
-    correlation = scipy.fft.fftshift(scipy.fft.irfft2(spectrum, average.shape))
+    correlation = _correlation(average, shape)
     row, column = np.unravel_index(int(correlation.argmax()), correlation.shape)
     across = correlation[row, np.arange(column - 1, column + 2) % box]
     down = correlation[np.arange(row - 1, row + 2) % box, column]
