@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 
 from isac2.classes.order import ChainOrder
 from isac2.classes.quality import ClassQuality
-from isac2.clustering.state import StableGroup
+from isac2.clustering.state import IsacState, StableGroup
 from isac2.errors import InputError
 from isac2.poses import make_poses
 from isac2.report import write_report
 from isac2.report.load import load_report
+from isac2.report.so_far import Measured
+from isac2.run.checkpoint import save_state
 from isac2.run.directory import RunDirectory
 from isac2.run.final_files import (
     write_class_files,
@@ -23,7 +26,7 @@ from isac2.run.final_files import (
 )
 from isac2.run.generation_files import MeasuredGroup, write_prealignment
 from isac2.run.options import Settings
-from isac2.run.record import GenerationRecord, InputRecord, new_record, write_record
+from isac2.run.record import GenerationRecord, InputRecord, new_record, read_record, write_record
 from isac2.run.run_classes import RunFacts, membership
 from isac2.stacks import open_stack, write_mrcs
 
@@ -151,7 +154,38 @@ def test_an_unfinished_run_has_what_there_is(run: RunDirectory) -> None:
     assert data.chain is None
     assert data.sample is None
     assert data.initial_average is None
-    assert any("No class was reproducible" in text for text in data.warnings)
+    assert not data.is_finished
+    assert not any("No class was reproducible" in text for text in data.warnings)
+
+
+def test_an_unfinished_run_shows_the_classes_of_its_saved_state(run: RunDirectory) -> None:
+    classes = (measured([2, 3, 7], 1).group, measured([5, 9, 10], 2).group)
+    forming = (measured([0, 1], 3).group,)
+    state = IsacState(
+        1, 3, 1, np.array([0, 1, 4, 6, 8, 11]), groups=forming, agreement=(0.0,), accounted=classes
+    )
+    run.state.mkdir()
+    save_state(run.clustering_state, state)
+    known: Measured = {}
+    data = load_report(run.path, known)
+    assert data.classes.sizes.tolist() == [3, 3]  # not what class_averages.hdf has from before
+    assert data.classes.generation.tolist() == [1, 2]
+    assert np.isfinite(data.classes.resolution_in_angstroms).all()
+    assert data.members is not None
+    assert data.members.ids.tolist() == [2, 3, 7, 5, 9, 10]
+    assert data.members.pixel_errors[0] == 0.5
+    assert data.forming is not None
+    np.testing.assert_array_equal(data.forming[0], forming[0].average)
+    assert len(known) == 2
+    assert load_report(run.path, known).classes.resolution_in_angstroms.tolist() == (
+        data.classes.resolution_in_angstroms.tolist()
+    )
+
+
+def test_a_finished_run_without_classes_says_so(run: RunDirectory) -> None:
+    run.class_averages.unlink()
+    write_record(run.run_json, replace(read_record(run.run_json), finished="2026-01-01T00:00:00"))
+    assert any("No class was reproducible" in text for text in load_report(run.path).warnings)
 
 
 def test_classes_alone_are_enough(run: RunDirectory) -> None:

@@ -177,6 +177,9 @@ class ReportData:
     members, chain, ring_correlation, sample, initial_average : optional
         None when the run did not leave them. `initial_average` is float32 (n, n), the average of
         all images after the pre-alignment.
+    is_finished : bool
+    forming : float32 (g, n, n), optional
+        Averages of the groups of a generation that is not over yet.
     """
 
     title: str
@@ -195,3 +198,5 @@ class ReportData:
     ring_correlation: RingCorrelationTable | None = None
     sample: MemberSample | None = None
     initial_average: NDArray[np.float32] | None = None
+    is_finished: bool = True
+    forming: NDArray[np.float32] | None = None

@@ -28,6 +28,7 @@ from isac2.report.data import (
 )
 from isac2.report.member_sample import sample_members
 from isac2.report.remarks import remarks
+from isac2.report.so_far import Measured, SoFar, read_so_far
 from isac2.run.directory import RunDirectory
 from isac2.run.options import option_default, option_table
 from isac2.run.record import RunRecord, read_record
@@ -39,13 +40,15 @@ __all__ = ["load_report"]
 Headers = Sequence[Mapping[str, Any]]
 
 
-def load_report(path: Path) -> ReportData:
-    """Gather what a run directory holds.
+def load_report(path: Path, measured: Measured | None = None) -> ReportData:
+    """Gather what a run directory holds; of an unfinished run, the classes so far.
 
     Parameters
     ----------
     path : pathlib.Path
         Of a run of isac2, or of SPHIRE's sp_isac2.
+    measured : dict, optional
+        Of `isac2.report.so_far.read_so_far`, for who loads a run that goes on again and again.
 
     Raises
     ------
@@ -59,9 +62,10 @@ def load_report(path: Path) -> ReportData:
             f"{path} is not the directory of a run (it holds neither {directory.run_json.name} nor "
             f"{directory.class_averages.name}): give the output directory of 'isac2 run'."
         )
-    averages, headers = _read_averages(directory)
+    so_far = None if record is None else read_so_far(directory, record, measured)
+    averages, headers = _averages(directory, so_far)
     classes = _classes(averages, headers)
-    members = _members(directory, headers)
+    members = _members(directory, headers, so_far)
     data = ReportData(
         title=path.resolve().name,
         stack=record.input.path if record else "",
@@ -75,15 +79,20 @@ def load_report(path: Path) -> ReportData:
         parameters=_parameters(record),
         warnings=tuple(record.warnings) if record else (),
         members=members,
-        chain=_chain(directory, len(classes.sizes)),
+        chain=None if so_far else _chain(directory, len(classes.sizes)),
         ring_correlation=_ring_correlation(headers, averages.shape[-1]),
         initial_average=_initial_average(directory),
+        is_finished=so_far is None
+        and (directory.class_averages.exists() or (record is not None and bool(record.finished))),
+        forming=so_far.forming if so_far else None,
     )
     return remarks(sample_members(data, directory.working_images))
 
 
-def _read_averages(directory: RunDirectory) -> tuple[NDArray[np.float32], Headers]:
+def _averages(directory: RunDirectory, so_far: SoFar | None) -> tuple[NDArray[np.float32], Headers]:
     """Averages (K, n, n) and their headers; a run that found nothing has no file of them."""
+    if so_far is not None:
+        return so_far.averages, so_far.headers
     if not directory.class_averages.exists():
         return np.empty((0, 1, 1), dtype=np.float32), []
     averages = open_stack(directory.class_averages).read()
@@ -112,10 +121,12 @@ def _header_members(header: Mapping[str, Any]) -> NDArray[np.int64]:
     return np.atleast_1d(np.asarray(header.get("members", ()), dtype=np.int64))
 
 
-def _members(directory: RunDirectory, headers: Headers) -> MemberTable | None:
+def _members(directory: RunDirectory, headers: Headers, so_far: SoFar | None) -> MemberTable | None:
     if not headers:
         return None
     ids = np.concatenate([_header_members(header) for header in headers])
+    if so_far is not None:
+        return MemberTable(ids, so_far.poses, so_far.pixel_errors)
     poses = _poses(directory, ids)
     return MemberTable(ids=ids, poses=poses, pixel_errors=_pixel_errors(directory, ids))
 

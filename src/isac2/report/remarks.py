@@ -26,7 +26,9 @@ def remarks(data: ReportData) -> ReportData:
 def _about_counts(data: ReportData) -> list[str]:
     found = []
     accounted = int(data.classes.sizes.sum())
-    if len(data.classes.sizes) == 0:
+    if not data.is_finished:
+        pass  # what is missing may still come
+    elif len(data.classes.sizes) == 0:
         found.append(
             "No class was reproducible: lower --minimum_grp_size, or check the radius and the "
             "images."
