@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from isac2.run.compiling import telling_of_compilation
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import open_display
 from isac2.run.options import Settings
@@ -78,6 +79,7 @@ def open_job(
         record.threads = workers.count
         display = display or shown.enter_context(open_display())
         job = _new_job(stack, settings, directory, record, workers, display)
+        shown.enter_context(telling_of_compilation(job.progress.note))
         try:
             yield job
         except RunStopped as stop:
