@@ -109,7 +109,8 @@ def search(
     references : float32 (k, n, n)
     space : SearchSpace
     workers : Workers
-        Blocks of images are searched in parallel; the result does not depend on it.
+        Blocks of images are searched in parallel; the result does not depend on it. Of workers
+        that share no memory only one has the table: `workers.once` is where to look at it.
     frequency : float
         Beyond this frequency (1/px) the references hold nothing.
     exhaustive : bool
@@ -126,19 +127,25 @@ def search(
     coarse = None if exhaustive else coarse_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
     middles = space.permitted(centres, images.shape[-1])
-    similarity = np.empty((len(rows), len(references)), np.float32)
+    # where nobody keeps a block this takes no memory: the system gives zeros when they are touched
+    similarity = np.zeros((len(rows), len(references)), np.float32)
     cuts = np.linspace(0, len(references), -(-len(references) // _REFERENCES_A_BLOCK) + 1)
     parts = [slice(int(a), int(b)) for a, b in pairwise(cuts)]
 
-    def search_block(first: int) -> None:
+    def search_block(first: int) -> NDArray[np.float32]:
         last = min(first + _IMAGES_A_BLOCK, len(rows))
         bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
         scratch = cpu.Scratch()
+        found = np.empty((last - first, len(references)), np.float32)
         for some in parts:
             best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles, coarse, scratch)
-            similarity[first:last, some] = best.T
+            found[:, some] = best.T
+        return found
 
-    workers.map(search_block, range(0, len(rows), _IMAGES_A_BLOCK))
+    def keep(first: int, found: NDArray[np.float32]) -> None:
+        similarity[first : first + len(found)] = found
+
+    workers.collect(search_block, range(0, len(rows), _IMAGES_A_BLOCK), keep)
     return similarity
 
 
@@ -171,13 +178,13 @@ def align_to_assigned(
     angle, mirror = np.empty(len(rows)), np.empty(len(rows), np.int8)
     found, similarity = np.empty((len(rows), 2)), np.empty(len(rows), np.float32)
 
-    def align_block(block: NDArray[np.int64]) -> None:
+    def align_block(block: NDArray[np.int64]) -> cpu.Peaks:
         bank = cpu.ring_bank(images, rows[block], middles[block], geometry, table)
         one = coefficients[:, :, assigned[block[0]]][:, :, None]
-        peaks = cpu.find_peaks(bank, one, geometry, (angles, None), table)
+        return cpu.find_peaks(bank, one, geometry, (angles, None), table)
+
+    for block, peaks in zip(blocks, workers.map(align_block, blocks), strict=True):
         angle[block], mirror[block] = peaks.angle[0], peaks.mirror[0]
         found[block] = middles[block] + peaks.move[0]
         similarity[block] = peaks.value[0]
-
-    workers.map(align_block, blocks)
     return Alignment(poses_from_search(found, angle, mirror), similarity)

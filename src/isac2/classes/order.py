@@ -79,7 +79,8 @@ def order_averages(
     normalised = _normalise_in_disc(averages, space.radius)
     wider = replace(space, x_range=space.x_range + 1, y_range=space.y_range + 1)
     rows, centres = np.arange(count), np.zeros((count, 2))
-    table = search(normalised, rows, centres, normalised, wider, workers).astype(np.float64)
+    similarity = search(normalised, rows, centres, normalised, wider, workers)
+    table = workers.once(lambda: similarity.astype(np.float64))
     # An average is most similar to itself; that is where the scale has its 1.
     scale = np.maximum(np.sqrt(np.abs(np.diag(table))), 1e-12)
     correlation = (table + table.T) / 2 / np.outer(scale, scale)

@@ -83,6 +83,8 @@ def compare_with_classes(
 ) -> ClassComparison:
     """Compare images (rows int64 (m,), poses POSE (m,)) with class averages float32 (K, n, n).
 
+    As with `search`, what is found may only be looked at in `workers.once`.
+
     Notes
     -----
     White noise of unit variance correlates with an average of unit variance by 0 +- 1 / sqrt(n), n
@@ -155,7 +157,8 @@ def confirm_members(
     poses = np.concatenate([g.poses for g in groups])
     own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
     comparison = compare_with_classes(images, rows, poses, averages, parameters, workers)
-    stays = ~belongs_elsewhere(comparison, own) & _is_whole(rows, poses, parameters, frames)
+    elsewhere = workers.once(lambda: belongs_elsewhere(comparison, own))
+    stays = ~elsewhere & _is_whole(rows, poses, parameters, frames)
     return tuple(
         _keep(group, stays[own == number], images, parameters)
         for number, group in enumerate(groups)
@@ -191,8 +194,13 @@ def recall_images(
         return classes
     averages = np.stack([g.average for g in classes])
     comparison = compare_with_classes(images, pool, poses, averages, parameters, workers)
-    best = comparison.similarity.argmax(axis=1)
-    recalled = clearly_belongs(comparison, best)
+    best = workers.once(lambda: comparison.similarity.argmax(axis=1))
+    recalled, best_similarity = workers.once(
+        lambda: (
+            clearly_belongs(comparison, best),
+            comparison.similarity[np.arange(len(best)), best],
+        )
+    )
     space = search_space(parameters)
     aligned = align_to_assigned(
         images, pool, centres_from_poses(poses), averages, best, space, workers
@@ -204,7 +212,7 @@ def recall_images(
         group = classes[number]
         new = np.flatnonzero(recalled & (best == number))
         room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
-        new = new[np.argsort(-comparison.similarity[new, number], kind="stable")[:room]]
+        new = new[np.argsort(-best_similarity[new], kind="stable")[:room]]
         if not len(new):
             return group
         rows = np.concatenate([group.members, pool[new]])

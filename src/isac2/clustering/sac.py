@@ -159,7 +159,7 @@ def equal_size_k_means_pass(
     references = tanh_low_pass(references, frequency, parameters.falloff)
     centres = centres_from_poses(poses)
     similarity = search(images, pool, centres, references, space, workers, limit)
-    assigned = assign_equal_sizes(similarity, len(pool) // len(references))
+    assigned = workers.once(lambda: assign_equal_sizes(similarity, len(pool) // len(references)))
     aligned = align_to_assigned(images, pool, centres, references, assigned, space, workers, limit)
     poses = aligned.poses
     groups = [np.flatnonzero(assigned == k) for k in range(len(references))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -38,6 +39,27 @@ class ThreadWorkers:
             for future in futures:
                 future.cancel()
             raise
+
+    def collect(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        keep: Callable[[Item, Result], None],
+    ) -> None:
+        """Hand each item and `function(item)` to `keep`, in the items' order."""
+        futures = deque((item, self._executor.submit(function, item)) for item in items)
+        try:
+            while futures:
+                item, future = futures.popleft()  # what has been kept is let go
+                keep(item, future.result())
+        except BaseException:
+            for _, future in futures:
+                future.cancel()
+            raise
+
+    def once(self, function: Callable[[], Result]) -> Result:
+        """Return `function()`, in the calling thread."""
+        return function()
 
 
 @contextmanager
