@@ -22,7 +22,13 @@ from isac2.errors import InputError
 from isac2.poses import PoseArray, compose, make_poses
 from isac2.stacks.relion import RelionParticles, read_relion_particles
 
-__all__ = ["Classification", "evaluate_run", "read_classification", "read_truth"]
+__all__ = [
+    "Classification",
+    "evaluate_run",
+    "radius_of_run",
+    "read_classification",
+    "read_truth",
+]
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def read_classification(
     path = Path(run)
     if path.is_dir():
         if (path / "particles.star").is_file():
-            return _read_star(path / "particles.star", count, images, _radius_of_run(path))
+            return _read_star(path / "particles.star", count, images, radius_of_run(path))
         if (path / "class_averages.hdf").is_file():
             return _read_sphire(path, count)
         raise InputError(
@@ -117,13 +123,14 @@ def read_classification(
     return _read_star(path, count, images, None)
 
 
-def _radius_of_run(directory: Path) -> float | None:
-    """Return the radius option that the run recorded, if it can be found."""
+def radius_of_run(directory: Path) -> float | None:
+    """Return the particle's radius (input px) that a run of isac2 or SPHIRE recorded, or None."""
     try:
         record = json.loads((directory / "run.json").read_text(encoding="utf-8"))
         return float(record["options"]["radius"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        numbers = _numbers_of_note(directory / "README_shrink_ratio.txt")
+        return numbers[1] if len(numbers) == 2 else None
 
 
 def _read_sphire(directory: Path, count: int) -> Classification:

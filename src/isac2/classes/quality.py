@@ -12,7 +12,7 @@ from isac2.images.spectra import fourier_ring_correlation, resolution_at
 from isac2.images.transform import apply_poses, average_in_poses
 from isac2.poses import PoseArray
 
-__all__ = ["ClassQuality", "measure_quality"]
+__all__ = ["ClassQuality", "measure_quality", "soft_disc"]
 
 _SOFT_EDGE = 5.0  # px
 _THRESHOLD = 0.5
@@ -60,7 +60,7 @@ def measure_quality(
         Of the particle, px.
     """
     halves = average_in_poses(images, poses, np.arange(len(images)) % 2, 2)
-    mask = _soft_disc(images.shape[-1], radius)
+    mask = soft_disc(images.shape[-1], radius)
     curve = fourier_ring_correlation(halves[0] * mask, halves[1] * mask)
     half = np.maximum(curve.correlation, 0.0)
     frequency = resolution_at(replace(curve, correlation=2 * half / (1 + half)), _THRESHOLD)
@@ -79,7 +79,7 @@ def _correlation(rows: NDArray[np.float64], reference: NDArray[np.float64]) -> N
     return np.asarray(found, dtype=np.float32)
 
 
-def _soft_disc(box: int, radius: float) -> NDArray[np.float32]:
+def soft_disc(box: int, radius: float) -> NDArray[np.float32]:
     """Disc of ones with a cosine edge outside it, float32 (box, box)."""
     offset = pixel_offsets(box)
     beyond = np.hypot(offset[:, None], offset[None, :]) - radius

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,9 +15,12 @@ import click
 
 from isac2 import __version__
 from isac2.errors import Isac2Error
+from isac2.run.launcher import launched_rank
 from isac2.run.stopping import RunStopped
 
-__all__ = ["main", "run_command"]
+__all__ = ["explain", "main", "run_command"]
+
+_SECONDS_FOR_FIRST_RANK = 3.0
 
 
 class Verb(NamedTuple):
@@ -31,11 +35,13 @@ VERBS = {
     "status": Verb("isac2.cli.status", "Say how far a run is, also while it goes on."),
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
+    "view": Verb("isac2.cli.view", "Choose classes in the browser, also while a run goes on."),
     "report": Verb("isac2.cli.report", "Write the page that shows a run."),
     "info": Verb("isac2.cli.info", "Say what is in a particle stack."),
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
     "select": Verb("isac2.cli.select", "Write the particles of chosen classes."),
     "substack": Verb("isac2.cli.substack", "Write the particles of all classes to a folder."),
+    "beautify": Verb("isac2.cli.beautify", "Average the classes at full size, CTF corrected."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),
 }
 """Each module exposes its click command as `command`; it is imported when it is used."""
@@ -99,14 +105,26 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
         asked = context.command_path if context else name
         return _say(f"{error.format_message().rstrip('.')}; see '{asked} --help'.", error.exit_code)
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-            return error.exit_code if isinstance(error, Isac2Error) else 1
-        return _say_error(error)
+        if launched_rank():
+            # all ranks may have found the same wrong: the first one says it
+            time.sleep(_SECONDS_FOR_FIRST_RANK)
+        return explain(error, debug)
 
 
-def _say_error(error: Exception) -> int:
-    """Say in one sentence what a run ended with, and return the exit code."""
+def explain(error: BaseException, debug: bool | None = None) -> int:
+    """Say in one sentence what a program ended with, and return its exit code.
+
+    Parameters
+    ----------
+    error : BaseException
+    debug : bool, optional
+        Show the traceback instead; by default when the program's arguments ask for it.
+    """
+    if not isinstance(error, Exception):
+        return _say_stopped(error)
+    if "--debug" in sys.argv if debug is None else debug:
+        traceback.print_exception(error)
+        return error.exit_code if isinstance(error, Isac2Error) else 1
     if isinstance(error, Isac2Error):
         return _say(str(error), error.exit_code)
     if isinstance(error, OSError | MemoryError):

@@ -1,0 +1,133 @@
+"""Full correction of the CTF: averages weighted by it, divided by the sum of its squares.
+
+With images ``d_i = c_i S + noise`` (c_i the CTF), the best linear estimate of the signal is
+``sum(c_i d_i) / (sum(c_i^2) + q)``, q the power of the noise over that of the signal (a Wiener
+filter). Images are padded to twice their box for it, so that the CTF is sampled finely enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import scipy.fft
+from numpy.typing import ArrayLike, NDArray
+
+from isac2.images.ctf import CtfParameters, ctf_phase_terms
+from isac2.images.filters import frequency_grid
+from isac2.poses import PoseArray
+
+__all__ = ["ctf_in_poses", "divide_by_ctf", "ring_means", "sum_squared_ctf", "weigh_by_ctf"]
+
+_TILE = 16  # images transformed together
+
+
+def weigh_by_ctf(
+    images: NDArray[np.float32],
+    ctf: CtfParameters,
+    pixel_size_in_angstroms: ArrayLike,
+    flipped: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Multiply the images' transforms by their CTFs, on twice the box.
+
+    Parameters
+    ----------
+    images : float32 (m, n, n)
+        Of mean about zero.
+    ctf : CtfParameters
+        Of the m images.
+    pixel_size_in_angstroms : float or (m,)
+    flipped : bool (m,), optional
+        Images whose phases have been flipped already: the CTF's magnitude counts.
+
+    Returns
+    -------
+    float32 (m, n, n)
+    """
+    from isac2.images.ctf_kernels import multiply_by_ctf
+
+    box = images.shape[-1]
+    terms = ctf_phase_terms(ctf, pixel_size_in_angstroms)
+    known = np.zeros(len(images), np.bool_) if flipped is None else flipped
+    weighed = np.empty(images.shape, np.float32)
+    for start in range(0, len(images), _TILE):
+        tile = slice(start, start + _TILE)
+        spectra = scipy.fft.rfft2(images[tile], (2 * box, 2 * box))
+        multiply_by_ctf(spectra, terms[tile], known[tile])
+        back = scipy.fft.irfft2(spectra, (2 * box, 2 * box), overwrite_x=True)
+        weighed[tile] = back[:, :box, :box]
+    return weighed
+
+
+def ctf_in_poses(ctf: CtfParameters, poses: PoseArray) -> CtfParameters:
+    """Return the CTFs of images after they have been moved by poses: astigmatism turns with them.
+
+    Examples
+    --------
+    >>> from isac2.poses import make_poses
+    >>> ctf = CtfParameters(*(np.array([x]) for x in (1e4, 9e3, 30.0, 300.0, 2.7, 0.1, 0.0)))
+    >>> ctf_in_poses(ctf, make_poses([10.0], 0.0, 0.0, 1)).defocus_angle_in_degrees
+    array([-20.])
+    """
+    turned = ctf.defocus_angle_in_degrees - poses["alpha"]
+    angle = np.where(poses["mirror"] != 0, -turned, turned)  # 180 - angle, the same axis
+    return replace(ctf, defocus_angle_in_degrees=angle)
+
+
+def sum_squared_ctf(
+    box: int,
+    ctf: CtfParameters,
+    pixel_size_in_angstroms: ArrayLike,
+    groups: NDArray[np.int64],
+    group_count: int,
+) -> NDArray[np.float64]:
+    """Sum the squares of CTFs, one sum a group, float64 (K, box, box // 2 + 1)."""
+    from isac2.images.ctf_kernels import add_squared_ctf
+
+    sums = np.zeros((group_count, box, box // 2 + 1))
+    add_squared_ctf(ctf_phase_terms(ctf, pixel_size_in_angstroms), groups, sums)
+    return sums
+
+
+def ring_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of coefficients (n, n // 2 + 1) on each ring, float64 (n // 2 + 1,).
+
+    Examples
+    --------
+    >>> ring_means(np.ones((4, 3))).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    box = values.shape[0]
+    ring = np.rint(frequency_grid(box) * box).astype(np.int64).ravel()
+    weight = np.full(values.shape, 2.0)
+    weight[:, 0] = 1.0
+    total = np.bincount(ring, (weight * values).ravel())
+    return np.asarray((total / np.bincount(ring, weight.ravel()))[: box // 2 + 1])
+
+
+def divide_by_ctf(
+    weighed: NDArray[np.floating], squares: NDArray[np.float64], noise: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Divide sums of weighed images by the sums of squared CTFs.
+
+    Parameters
+    ----------
+    weighed : floating (..., n, n)
+        Sums of what `weigh_by_ctf` gave.
+    squares : float64 (..., 2 n, n + 1)
+        Of `sum_squared_ctf` for the box 2 n.
+    noise : float64 (k,)
+        What is added to the squares, on rings at equal spacing from frequency 0 to Nyquist.
+
+    Returns
+    -------
+    float32 (..., n, n)
+    """
+    box = weighed.shape[-1]
+    rings = np.linspace(0.0, 0.5, len(noise))
+    added = np.interp(frequency_grid(2 * box), rings, noise)
+    spectrum = scipy.fft.rfft2(weighed, (2 * box, 2 * box))
+    below = squares + added
+    np.divide(spectrum, below, out=spectrum, where=below > 0)
+    found = scipy.fft.irfft2(spectrum, (2 * box, 2 * box), overwrite_x=True)[..., :box, :box]
+    return np.asarray(found, dtype=np.float32)
