@@ -89,6 +89,15 @@ def test_a_file_and_a_foreign_folder_are_refused(tmp_path: Path) -> None:
         open_run_directory(tmp_path)
 
 
+@pytest.mark.parametrize("target", ["nowhere/run", "link"])
+def test_a_link_that_leads_nowhere_is_refused(tmp_path: Path, target: str) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    with pytest.raises(InputError, match="link that leads nowhere"):
+        open_run_directory(tmp_path / "link")
+    with pytest.raises(InputError, match="link is a link that leads nowhere"):
+        open_run_directory(tmp_path / "link" / "run")
+
+
 def test_later_main_iterations_are_removed(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     for number in (1, 2, 3):

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from isac2.errors import InputError
+from isac2.images.spectra import rotational_power_spectrum
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.lock import only_run_in
@@ -258,8 +259,10 @@ def test_phase_plate_data_are_equalised_and_centred_data_stay(tiny: Any, tmp_pat
     directory = run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
     weights = read_table(directory.spectrum_weights)
     assert weights.shape == (17, 1)
+    # N over the sum of the amplitudes
+    amplitudes = np.sqrt(rotational_power_spectrum(open_stack(tiny.path).read()))
+    np.testing.assert_allclose(weights[1:, 0], 1 / amplitudes.mean(axis=0)[1:], rtol=1e-4)
     assert weights[0, 0] == 1.0
-    assert (weights > 0).all()
     assert not read_table(directory.initial_parameters).any()
     assert not directory.global_average.exists()
     assert not directory.ordered_class_averages.exists()

@@ -307,10 +307,16 @@ def open_run_directory(path: str | os.PathLike[str]) -> RunDirectory:
     Raises
     ------
     InputError
-        When `path` is a file, or a folder with something else in it.
+        When `path` is a file, a link without a target, or a folder with something else in it.
     """
     folder = Path(path)
     directory = RunDirectory(folder)
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            raise InputError(
+                f"{place} is a link that leads nowhere: remove it, or give another folder for the "
+                "output."
+            )
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give the name of a new folder for the output.")
     if not directory.run_json.exists():
