@@ -41,6 +41,7 @@ VERBS = {
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
     "select": Verb("isac2.cli.select", "Write the particles of chosen classes."),
     "substack": Verb("isac2.cli.substack", "Write the particles of all classes to a folder."),
+    "compare": Verb("isac2.cli.compare", "Say what comes again from run to run."),
     "beautify": Verb("isac2.cli.beautify", "Average the classes at full size, CTF corrected."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),
 }
@@ -99,16 +100,25 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
             _end_at_once(code)
         return code
     except click.exceptions.NoArgsIsHelpError as error:
+        _let_first_rank_speak()
         return _say(error.format_message(), 2, prefix="")
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         asked = context.command_path if context else name
+        _let_first_rank_speak()
         return _say(f"{error.format_message().rstrip('.')}; see '{asked} --help'.", error.exit_code)
     except Exception as error:
-        if launched_rank():
-            # all ranks may have found the same wrong: the first one says it
-            time.sleep(_SECONDS_FOR_FIRST_RANK)
+        _let_first_rank_speak()
         return explain(error, debug)
+
+
+def _let_first_rank_speak() -> None:
+    """Wait, in another rank, until the first has said what all of them have found wrong.
+
+    Its end then ends the others, unless the fault is theirs alone.
+    """
+    if launched_rank():
+        time.sleep(_SECONDS_FOR_FIRST_RANK)
 
 
 def explain(error: BaseException, debug: bool | None = None) -> int:
