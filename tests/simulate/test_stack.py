@@ -25,7 +25,7 @@ def _renderer(recipe: Recipe) -> Renderer:
 
 def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = (simulate_stack(SMALL, tmp_path / name) for name in "ab")
-    for name in ("pixels", "star", "views"):
+    for name in ("pixels", "star", "views", "truth"):
         assert getattr(first, name).read_bytes() == getattr(second, name).read_bytes()
     other = simulate_stack(SMALL.with_changes(seed=2), tmp_path / "c")
     assert other.pixels.read_bytes() != first.pixels.read_bytes()
