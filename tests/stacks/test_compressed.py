@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -62,3 +63,30 @@ def test_promises_no_compression_can_keep_are_refused(plain: Path, pack: Packer)
     packed.write_bytes(pack(bytes(header) + bytes(100_000)))
     with pytest.raises(InputError, match="compressed bytes cannot hold"):
         open_stack(packed)
+
+
+@pytest.mark.parametrize("pack", PACKERS)
+@pytest.mark.parametrize("promised", [(40_000, 40_000, 1), (4, 4, 2**24)])
+def test_large_promises_are_checked_before_anything_is_allocated(
+    plain: Path, pack: Packer, promised: tuple[int, int, int]
+) -> None:
+    header = bytearray(plain.read_bytes()[:1024])
+    header[0:12] = np.array(promised, "<i4").tobytes()
+    noise = np.random.default_rng(1).bytes(1_000_000 if pack is bz2.compress else 9_000_000)
+    packed = plain.with_suffix(".packed")
+    packed.write_bytes(pack(bytes(header) + noise))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf"it ends after {1024 + len(noise)} of"):
+            open_stack(packed)
+        assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_is_packed_very_well_is_still_read(tmp_path: Path) -> None:
+    write_mrcs(tmp_path / "a.mrcs", np.full((300, 32, 32), 3.0), 1.5)
+    packed = tmp_path / "a.mrcs.bz2"
+    packed.write_bytes(bz2.compress((tmp_path / "a.mrcs").read_bytes()))
+    assert (tmp_path / "a.mrcs").stat().st_size > 1000 * packed.stat().st_size
+    np.testing.assert_array_equal(open_stack(packed).read([299]), np.full((1, 32, 32), 3.0))

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ __all__ = ["CompressedMrc", "open_compressed_mrc"]
 _PIECE = 4 << 20
 _ERRORS = (OSError, EOFError, ValueError, zlib.error)
 _LARGEST_RATIO = {True: 1_100, False: 1_000_000}  # of gzip and of bzip2
+_USUAL_RATIO = 20
+"""Particle images are mostly noise, which is packed to a third at best."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,10 @@ class CompressedMrc:
 def open_compressed_mrc(path: Path) -> CompressedMrc:
     """Read the header of a compressed MRC file.
 
-    That the file is long enough shows only when it is unpacked, so a header that promises more than
-    any compression can have made of it is refused here.
+    That the file is long enough shows only when it is unpacked. So a header that promises more than
+    any compression can have made of it is refused here, and one that promises unusually much is
+    believed only after the file has been unpacked to that length, piece by piece and into nothing:
+    whoever is told of this many images, or of images this large, will allocate memory for them.
 
     Raises
     ------
@@ -90,6 +95,9 @@ def open_compressed_mrc(path: Path) -> CompressedMrc:
         raise InputError(
             f"{path} promises {needed} bytes of images, which {size} compressed bytes cannot hold."
         )
+    if needed > size * _USUAL_RATIO:
+        for _ in _pieces(path, needed):
+            pass
     return CompressedMrc(images)
 
 
@@ -103,6 +111,22 @@ def _open_stream(path: Path) -> gzip.GzipFile | bz2.BZ2File:
     return gzip.open(path, "rb") if _is_gzip(path) else bz2.open(path, "rb")
 
 
+def _pieces(path: Path, needed: int) -> Iterator[bytes]:
+    """Yield the unpacked content up to `needed` bytes, and check that it has so many."""
+    try:
+        with _open_stream(path) as stream:
+            copied = 0
+            while copied < needed:
+                piece = stream.read(min(_PIECE, needed - copied))
+                if not piece:
+                    raise EOFError(f"it ends after {copied} of {needed} bytes")
+                copied += len(piece)
+                yield piece
+            stream.read(1)  # only reading to the end checks the sums
+    except _ERRORS as error:
+        raise InputError(f"{path} cannot be unpacked: {error}.") from None
+
+
 def _unpack(path: Path) -> OwnedDescriptor:
     """Unpack into a temporary file that vanishes when it is closed."""
     images = open_compressed_mrc(path).images
@@ -112,16 +136,11 @@ def _unpack(path: Path) -> OwnedDescriptor:
             f"{path} needs {needed} bytes to be unpacked, which {tempfile.gettempdir()} does not "
             "have; unpack it yourself, or set TMPDIR."
         )
-    try:
-        with _open_stream(path) as stream, tempfile.TemporaryFile() as target:
-            copied = 0
-            while copied < needed:
-                piece = stream.read(min(_PIECE, needed - copied))
-                if not piece:
-                    raise EOFError(f"it ends after {copied} of {needed} bytes")
-                copied += target.write(piece)
-            stream.read(1)  # only reading to the end checks the sums
+    with tempfile.TemporaryFile() as target:
+        try:
+            for piece in _pieces(path, needed):
+                target.write(piece)
             target.flush()
-            return OwnedDescriptor(os.dup(target.fileno()))
-    except _ERRORS as error:
-        raise InputError(f"{path} cannot be unpacked: {error}.") from None
+        except OSError as error:
+            raise InputError(f"{path} cannot be unpacked: {error}.") from None
+        return OwnedDescriptor(os.dup(target.fileno()))
