@@ -12,6 +12,7 @@ from isac2.cli.main import main
 from isac2.cli.run import command
 from isac2.cli.sphire import sp_isac2
 from isac2.run import runner
+from isac2.run.communication import Ranks
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings, option_table
 
@@ -21,7 +22,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Settings]]:
     """What the command line would have started."""
     seen: list[tuple[str, str, Settings]] = []
 
-    def run_isac(stack: str, outdir: str, settings: Settings) -> RunDirectory:
+    def run_isac(stack: str, outdir: str, settings: Settings, ranks: Ranks) -> RunDirectory:
         seen.append((stack, outdir, settings))
         return RunDirectory(Path(outdir))
 

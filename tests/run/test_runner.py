@@ -19,6 +19,7 @@ from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
+from isac2.run.parallel import available_cores
 from isac2.run.runner import run_isac
 from isac2.run.stopping import RunStopped, stopping_on_signals
 from isac2.run.text_tables import read_ids, read_table
@@ -86,7 +87,8 @@ def test_every_image_is_accounted_for_or_not(finished: RunDirectory) -> None:
 def test_the_record_knows_the_run(tiny: Any, finished: RunDirectory) -> None:
     record = json.loads(finished.run_json.read_text())
     assert record["options"]["img_per_grp"] == 18
-    assert (record["seed"], record["threads"], record["shrink_ratio"]) == (5, 2, 0.8)
+    assert (record["seed"], record["shrink_ratio"]) == (5, 0.8)
+    assert (record["ranks"], record["threads"]) == (1, min(2, available_cores()))
     assert record["input"]["images"] == 72
     assert record["input"]["path"] == str(tiny.path)
     names = ["pre-alignment", "preparation", "clustering", "results", "ordering", "report"]

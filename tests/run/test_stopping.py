@@ -21,7 +21,7 @@ from isac2.cli.main import main
 from isac2.run import runner
 from isac2.run.parallel import open_workers
 
-def busy(*_):
+def busy(*_, **__):
     with open_workers(2) as workers:
         print("busy", flush=True)
         workers.map(time.sleep, [600.0] * 5)

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from isac2.cli.main import explain
 from isac2.cli.settings_options import SettingsCommand, settings_options
+from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings
 from isac2.run.stopping import stopping_on_signals
 
@@ -26,10 +28,18 @@ Example: a cryo data set whose particles have a radius of 120 pixels
 def _run(stack: str, outdir: str, **words: Any) -> None:
     settings = Settings(**words)
     # the runner needs the whole numeric library, which the help does not
+    from isac2.run.communication import open_ranks
     from isac2.run.runner import run_isac
 
-    with stopping_on_signals():
-        directory = run_isac(stack, outdir, settings)
+    with open_ranks(explain) as ranks:
+        with stopping_on_signals():
+            directory = run_isac(stack, outdir, settings, ranks=ranks)
+        if ranks.is_first:
+            _say_where(directory)
+
+
+def _say_where(directory: RunDirectory) -> None:
+    """Say where the result is."""
     if directory.class_averages.exists():
         click.echo(f"Class averages: {directory.class_averages}")
     else:

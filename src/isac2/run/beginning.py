@@ -36,12 +36,16 @@ class TooFewImagesError(InputError):
 
 
 @contextmanager
-def leaving_nothing_without_images(directory: RunDirectory) -> Iterator[None]:
-    """Remove a run that is refused inside: only its pixels said that it can never begin."""
+def leaving_nothing_without_images(directory: RunDirectory | None) -> Iterator[None]:
+    """Remove a run that is refused inside: only its pixels said that it can never begin.
+
+    None is for those who share a run with the one that removes it.
+    """
     try:
         yield
     except TooFewImagesError:
-        directory.remove_beginning()
+        if directory is not None:
+            directory.remove_beginning()
         raise
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,8 +21,9 @@ from numpy.typing import NDArray
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.errors import RunError
 from isac2.files import atomic_path
+from isac2.run.communication import Ranks
 
-__all__ = ["load_arrays", "load_state", "save_arrays", "save_state"]
+__all__ = ["check_same", "load_arrays", "load_state", "save_arrays", "save_state"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,8 +31,41 @@ _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same state makes the same bytes
 _DOCUMENT, _CHECKSUM = "document", "checksum"
 
 
+def check_same(ranks: Ranks, state: IsacState) -> None:
+    """Check that all ranks have come to the same state.
+
+    Raises
+    ------
+    RunError
+        They have not: processors of different kinds may round differently.
+    """
+    if ranks.count == 1:
+        return
+    here = socket.gethostname()
+
+    def digest() -> tuple[str, bytes]:
+        arrays, document = _pack_state(state)
+        arrays[_DOCUMENT] = np.frombuffer(json.dumps(document, sort_keys=True).encode(), np.uint8)
+        return here, _digest(arrays)
+
+    found = ranks.all(digest)
+    others = sorted({host for host, value in found if value != found[0][1]})
+    if others:
+        raise RunError(
+            f"{' and '.join(others)} and {found[0][0]} came to different results, which differing "
+            "processors or libraries can do: use machines of one kind, and give the same command "
+            "again, which goes on from the last saved point."
+        )
+
+
 def save_state(path: Path, state: IsacState) -> None:
     """Write the whole state of the method to `path`."""
+    arrays, document = _pack_state(state)
+    save_arrays(path, arrays, document)
+
+
+def _pack_state(state: IsacState) -> tuple[Arrays, dict[str, Any]]:
+    """Return the state as arrays, and everything small."""
     arrays: Arrays = {}
     document: dict[str, Any] = {}
     for entry in fields(IsacState):
@@ -41,7 +76,7 @@ def save_state(path: Path, state: IsacState) -> None:
             document[entry.name] = _pack_groups(entry.name, value, arrays)
         else:
             document[entry.name] = value
-    save_arrays(path, arrays, document)
+    return arrays, document
 
 
 def load_state(path: Path) -> IsacState:

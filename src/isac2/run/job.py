@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.compiling import telling_of_compilation
 from isac2.run.directory import RunDirectory
-from isac2.run.displays import open_display
+from isac2.run.displays import SilentDisplay, open_display
 from isac2.run.options import Settings
-from isac2.run.parallel import open_workers
-from isac2.run.progress import Display, Progress
+from isac2.run.parallel import open_workers, threads_of_rank
+from isac2.run.progress import Display, Progress, duration_text
 from isac2.run.record import RunRecord, write_record
 from isac2.run.stopping import RunStopped
 from isac2.stacks import Stack
@@ -19,10 +21,16 @@ from isac2.workers import Workers
 
 __all__ = ["Job", "open_job"]
 
+Value = TypeVar("Value")
+
 
 @dataclass(frozen=True)
 class Job:
-    """What the steps of a run share."""
+    """What the steps of a run share.
+
+    With several ranks each has its own, and does every step; but only the first touches the run's
+    directory, in what is handed to `first`.
+    """
 
     stack: Stack
     settings: Settings
@@ -30,25 +38,42 @@ class Job:
     record: RunRecord
     workers: Workers
     progress: Progress
+    ranks: Ranks
+
+    def first(self, function: Callable[[], Value]) -> Value:
+        """Return what the first rank's `function()` returns: for all that touches files."""
+        return self.ranks.first(function)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase and put it on record, also what it took before the run was stopped."""
+        before = self.ranks.received_bytes, self.ranks.exchanges, self.ranks.waited_seconds
         try:
             with self.progress.phase(name):
                 yield
         except KeyboardInterrupt:
-            self._record_last_phase()
+            self._record_last_phase(0)
             raise
-        self._record_last_phase()
+        received = self.ranks.received_bytes - before[0]
+        if self.ranks.count > 1:
+            self.progress.note(
+                f"{name}: received {received / 2**20:.1f} MiB in "
+                f"{self.ranks.exchanges - before[1]} exchanges, waited "
+                f"{duration_text(self.ranks.waited_seconds - before[2])} for other ranks"
+            )
+        self._record_last_phase(received)
 
-    def _record_last_phase(self) -> None:
+    def _record_last_phase(self, received: int) -> None:
         """Add a phase to what earlier starts of the run took for it."""
+        if not self.ranks.is_first:
+            return
         done = self.progress.phases[-1]
         row = next((row for row in self.record.phases if row["name"] == done.name), None)
         if row is None:
             row = {"name": done.name, "seconds": 0.0, "peak_memory_in_bytes": 0}
             self.record.phases.append(row)
+        if self.ranks.count > 1:
+            row["received_bytes"] = row.get("received_bytes", 0) + received
         row["seconds"] = round(row["seconds"] + done.seconds, 3)
         row["peak_memory_in_bytes"] = max(row["peak_memory_in_bytes"], done.peak_memory_in_bytes)
         write_record(self.directory.run_json, self.record)
@@ -73,12 +98,18 @@ def open_job(
     directory: RunDirectory,
     record: RunRecord,
     display: Display | None,
+    ranks: Ranks | None = None,
 ) -> Iterator[Job]:
     """Start the workers and the display of a run."""
-    with open_workers(settings.threads) as workers, ExitStack() as shown:
-        record.threads = workers.count
+    ranks = ranks or OneRank()
+    record.threads, record.ranks = threads_of_rank(settings.threads, ranks), ranks.count
+    with open_workers(record.threads, ranks) as workers, ExitStack() as shown:
+        if not ranks.is_first:
+            display = SilentDisplay()
         display = display or shown.enter_context(open_display())
-        job = _new_job(stack, settings, directory, record, workers, display)
+        log = directory.log if ranks.is_first else None
+        job = Job(stack, settings, directory, record, workers, Progress(display, log), ranks)
+        _introduce(job)
         shown.enter_context(telling_of_compilation(job.progress.note))
         try:
             yield job
@@ -87,17 +118,16 @@ def open_job(
             raise
 
 
-def _new_job(
-    stack: Stack,
-    settings: Settings,
-    directory: RunDirectory,
-    record: RunRecord,
-    workers: Workers,
-    display: Display,
-) -> Job:
-    progress = Progress(display, directory.log)
-    progress.images(len(stack))
-    progress.note(
-        f"isac2 {record.version}: {stack.describe()}; seed {record.seed}, {workers.count} threads"
-    )
-    return Job(stack, settings, directory, record, workers, progress)
+def _introduce(job: Job) -> None:
+    """Say what run this is, and what it runs on."""
+    record = job.record
+    job.progress.images(len(job.stack))
+    who = f"{record.threads} threads"
+    if record.ranks > 1:
+        who = f"{record.ranks} ranks of {who} each"
+    job.progress.note(f"isac2 {record.version}: {job.stack.describe()}; seed {record.seed}, {who}")
+    asked = job.settings.threads
+    if asked > record.threads:
+        job.progress.note(
+            f"--threads={asked} would be more threads than cores: {record.threads} are used"
+        )

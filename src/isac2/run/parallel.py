@@ -1,8 +1,9 @@
-"""Threads for the method's work, and how many of them this process may use."""
+"""Threads and ranks for the method's work, and how many of them the machine is for."""
 
 from __future__ import annotations
 
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,10 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from isac2.run.communication import Ranks
 from isac2.workers import SerialWorkers, Workers
 
-__all__ = ["ThreadWorkers", "available_cores", "open_workers"]
+__all__ = ["RankWorkers", "ThreadWorkers", "available_cores", "open_workers", "threads_of_rank"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -62,8 +64,56 @@ class ThreadWorkers:
         return function()
 
 
+class RankWorkers:
+    """Several items at a time on every rank; each rank takes every n-th item.
+
+    Parameters
+    ----------
+    ranks : Ranks
+    local : Workers
+        Of this rank.
+    """
+
+    def __init__(self, ranks: Ranks, local: Workers) -> None:
+        self._ranks = ranks
+        self._local = local
+        self.count = ranks.count * local.count
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Return `function(item)` of each item, in the items' order, on every rank."""
+        everything = list(items)
+        if not everything:
+            return []
+        mine = everything[self._ranks.rank :: self._ranks.count]
+        parts = [iter(part) for part in self._ranks.all(lambda: self._local.map(function, mine))]
+        return [next(parts[number % self._ranks.count]) for number in range(len(everything))]
+
+    def collect(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        keep: Callable[[Item, Result], None],
+    ) -> None:
+        """Hand each item and `function(item)` to `keep` on the first rank, rank by rank."""
+        everything = list(items)
+        if not everything:
+            return
+        mine = everything[self._ranks.rank :: self._ranks.count]
+
+        def keep_all(rank: int, found: list[Result]) -> None:
+            theirs = everything[rank :: self._ranks.count]
+            for item, result in zip(theirs, found, strict=True):
+                keep(item, result)
+
+        self._ranks.to_first(lambda: self._local.map(function, mine), keep_all)
+
+    def once(self, function: Callable[[], Result]) -> Result:
+        """Return `function()` of the first rank on every rank."""
+        return self._ranks.first(function)
+
+
 @contextmanager
-def open_workers(threads: int = 0) -> Iterator[Workers]:
+def open_workers(threads: int = 0, ranks: Ranks | None = None) -> Iterator[Workers]:
     """Yield workers for a `with` block, inside which linear algebra is single-threaded.
 
     Threads over blocks of images use the machine better than threads inside one matrix product, and
@@ -72,16 +122,19 @@ def open_workers(threads: int = 0) -> Iterator[Workers]:
     Parameters
     ----------
     threads : int
-        Items worked on at the same time; 0 is `available_cores`.
+        Items worked on at the same time by this process; 0 is `available_cores`.
+    ranks : Ranks, optional
+        Processes that share the work.
     """
     count = threads or available_cores()
+    shared = ranks if ranks is not None and ranks.count > 1 else None
     with threadpool_limits(limits=1):
         if count == 1:
-            yield SerialWorkers()
+            yield _on_ranks(shared, SerialWorkers())
             return
         executor = ThreadPoolExecutor(count, thread_name_prefix="isac2")
         try:
-            yield ThreadWorkers(executor, count)
+            yield _on_ranks(shared, ThreadWorkers(executor, count))
         except BaseException:
             # who is stopped does not wait for what is being worked on and nobody will look at
             executor.shutdown(wait=False, cancel_futures=True)
@@ -89,17 +142,56 @@ def open_workers(threads: int = 0) -> Iterator[Workers]:
         executor.shutdown()
 
 
-def available_cores(cgroup: Path = _CGROUP) -> int:
-    """Return how many cores this process may use: its affinity, less what a container allows.
+def _on_ranks(ranks: Ranks | None, local: Workers) -> Workers:
+    return local if ranks is None else RankWorkers(ranks, local)
 
-    A container's limit is the quota of processor time in the control group, version 2 or 1.
+
+def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = _CGROUP) -> int:
+    """Return how many threads this rank may have: what was asked for, or all that it can use.
+
+    Ranks times threads are never more than the cores of a machine, but for one thread a rank.
+
+    Parameters
+    ----------
+    asked : int
+        ``--threads``, of each rank; 0 for as many as there are cores.
+    ranks : Ranks
+    cgroup : pathlib.Path
     """
+    here = (socket.gethostname(), _affinity(), os.environ.get("SLURM_CPUS_ON_NODE", ""))
+    machines = ranks.all(lambda: here)
+    together = [cores for host, cores, _ in machines if host == here[0]]
+    on_machine = _limited(len(frozenset().union(*together)), here[2], cgroup)
+    mine = available_cores(cgroup)
+    possible = max(1, min(mine, on_machine // len(together)))
+    return min(asked, possible) if asked else possible
+
+
+def available_cores(cgroup: Path = _CGROUP) -> int:
+    """Return how many cores this process may use: its affinity, less what it was given.
+
+    A container's limit is the quota of processor time in the control group, version 2 or 1; Slurm
+    says what a task was given also where nothing holds it to that.
+    """
+    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return _limited(len(_affinity()), given, cgroup)
+
+
+def _affinity() -> frozenset[int]:
+    """Cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
+
+
+def _limited(cores: int, given: str, cgroup: Path) -> int:
+    """Cores, less what the control group and Slurm (a number in words) allow."""
     quota = _cgroup_quota(cgroup)
-    return cores if quota is None else max(1, min(cores, round(quota)))
+    if quota is not None:
+        cores = min(cores, round(quota))
+    if given.isdigit():
+        cores = min(cores, int(given))
+    return max(1, cores)
 
 
 def _cgroup_quota(cgroup: Path) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -46,6 +47,9 @@ _BLOCK_BYTES = 16 * 2**20
 
 _BLOCKS_A_STEP = 8
 """Blocks for each worker between two reports of progress."""
+
+_MOST_BLOCKS_A_STEP = 128
+"""Blocks in memory at the same time; more than a disk can take meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -230,22 +234,18 @@ def open_working_stack(path: str | os.PathLike[str]) -> WorkingStack:
 
 
 @dataclass(frozen=True)
-class _BlockWriter:
-    """Prepares a block of the stack into the file and returns the ids of unusable images.
-
-    It names the file rather than holding the map, so that other processes can be sent it.
-    """
+class _BlockPreparation:
+    """Prepares a block of the stack and returns the images and which of them can be used."""
 
     stack: Stack
     shifts: NDArray[np.float64]
     phase_flip: bool
     plan: PreparationPlan
-    path: Path
 
-    def __call__(self, block: range) -> NDArray[np.int64]:
+    def __call__(self, block: range) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         rows = np.arange(block.start, block.stop)
         metadata = self.stack.metadata
-        prepared, usable = prepare_block(
+        return prepare_block(
             self.stack.read(rows),
             self.shifts[rows],
             self.plan,
@@ -254,9 +254,6 @@ class _BlockWriter:
             # RELION's psi turns the filament onto the x axis, so the filament lies at minus psi.
             -metadata.psi_prior_in_degrees[rows],
         )
-        target = np.load(self.path, mmap_mode="r+", allow_pickle=False)
-        target[block.start : block.stop] = prepared
-        return rows[~usable]
 
 
 def _write_prepared(
@@ -267,49 +264,75 @@ def _write_prepared(
     path: str | os.PathLike[str],
     work: tuple[Workers, Notify | None],
 ) -> WorkingStack:
-    """Prepare all images into a new file."""
-    target = Path(path)
+    """Prepare all images into a new file, which only one of the workers opens."""
+    target, workers = Path(path), work[0]
     offsets = np.ascontiguousarray(np.broadcast_to(shifts, (len(stack), 2)), dtype=np.float64)
-    with atomic_path(target) as temporary:
-        _create_file(temporary, (len(stack), plan.box, plan.box), target)
-        writer = _BlockWriter(stack, offsets, phase_flip, plan, temporary)
-        unusable = np.concatenate(list(_map_blocks(stack, writer, work)))
-        text = "".join(f"{number}\n" for number in unusable)
-        write_text_atomic(_unusable_path(target), text)
+    prepare = _BlockPreparation(stack, offsets, phase_flip, plan)
+    shape = (len(stack), plan.box, plan.box)
+    usable = np.ones(len(stack), np.bool_)
+    with ExitStack() as held:
+        files: list[NDArray[np.float32]] = []
+        workers.once(lambda: files.append(held.enter_context(_new_file(target, shape))))
+
+        def keep(block: range, done: tuple[NDArray[np.float32], NDArray[np.bool_]]) -> None:
+            files[0][block.start : block.stop] = done[0]
+            usable[block.start : block.stop] = done[1]
+
+        for part in _parts(stack, work):
+            workers.collect(prepare, part, keep)
+
+        def finish() -> None:
+            files.clear()
+            text = "".join(f"{number}\n" for number in np.flatnonzero(~usable))
+            write_text_atomic(_unusable_path(target), text)
+            held.close()
+
+        workers.once(finish)
     return open_working_stack(target)
 
 
-def _create_file(temporary: Path, shape: tuple[int, int, int], target: Path) -> None:
-    """Make an empty ``.npy`` file whose space on the disk is already taken.
+@contextmanager
+def _new_file(target: Path, shape: tuple[int, int, int]) -> Iterator[NDArray[np.float32]]:
+    """Yield the map of a new ``.npy`` file, which is there when the block ends well.
 
-    Writing to a map of a file without space would kill the process instead of raising an error.
+    Its space on the disk is taken first: writing to a map of a file without space would kill the
+    process instead of raising an error.
     """
-    array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-    del array
-    size = temporary.stat().st_size
-    try:
-        with temporary.open("r+b") as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-    except OSError as error:
-        raise RunError(
-            f"The working images need {size / 2**30:.2f} GiB at {target.parent}, which could not "
-            f"be had ({error.strerror}): make room there, or choose another output directory."
-        ) from error
+    with atomic_path(target) as temporary:
+        array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        size = temporary.stat().st_size
+        try:
+            with temporary.open("r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise RunError(
+                f"The working images need {size / 2**30:.2f} GiB at {target.parent}, which could "
+                f"not be had ({error.strerror}): make room there, or choose another output "
+                "directory."
+            ) from error
+        yield array
+        array.flush()
 
 
 def _map_blocks(
     stack: Stack, function: Callable[[range], Result], work: tuple[Workers, Notify | None]
 ) -> Iterator[Result]:
     """Apply a function to ranges of images, in order, and tell how far it is."""
+    for part in _parts(stack, work):
+        yield from work[0].map(function, part)
+
+
+def _parts(stack: Stack, work: tuple[Workers, Notify | None]) -> Iterator[list[range]]:
+    """Yield lists of ranges of images, and tell how far it is when each list is done."""
     workers, notify = work
     count = len(stack)
     size = max(1, _BLOCK_BYTES // (4 * stack.box_size**2))
     blocks = [range(start, min(start + size, count)) for start in range(0, count, size)]
-    step = _BLOCKS_A_STEP * workers.count
+    step = min(_BLOCKS_A_STEP * workers.count, _MOST_BLOCKS_A_STEP)
     for start in range(0, len(blocks), step):
         part = blocks[start : start + step]
-        yield from workers.map(function, part)
+        yield part
         if notify is not None:
             notify(part[-1].stop, count)
 

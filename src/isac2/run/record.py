@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 _PROGRAM = "isac2"
+_ADDED_LATER = ("ranks", "provenance")  # records without these are read too
 _PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
 
@@ -98,16 +99,20 @@ class RunRecord:
     working_box_size : int
     started, finished : str
         ISO 8601; empty until it has.
-    threads : int
-        Of the last start.
+    threads, ranks : int
+        Of the last start: threads of each rank.
     phases : list of dict
-        ``name``, ``seconds``, ``peak_memory_in_bytes``; of a run that was stopped, all its starts.
+        ``name``, ``seconds``, ``peak_memory_in_bytes`` (of the first rank) and, with several ranks,
+        the ``received_bytes`` of one; of a run that was stopped, all its starts.
     generations : list of GenerationRecord
     unusable_images : list of int
         Ids of images that are constant or hold a value that is no number.
     warnings : list of str
     classes, accounted : int
         At the end.
+    provenance : dict
+        Of a run that was made from another: ``verb``, ``run`` (its directory), what was taken from
+        it, and its own ``provenance``; else empty.
     """
 
     version: str
@@ -121,12 +126,14 @@ class RunRecord:
     started: str
     finished: str = ""
     threads: int = 1
+    ranks: int = 1
     phases: list[dict[str, Any]] = field(default_factory=list)
     generations: list[GenerationRecord] = field(default_factory=list)
     unusable_images: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     classes: int = 0
     accounted: int = 0
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def new_record(settings: Settings, stack: InputRecord, seed: int) -> RunRecord:
@@ -188,7 +195,11 @@ def read_record(path: Path) -> RunRecord:
         document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if document["program"] != _PROGRAM:
             raise ValueError("another program wrote it")
-        values = {entry.name: document[entry.name] for entry in fields(RunRecord)}
+        values = {
+            entry.name: document[entry.name]
+            for entry in fields(RunRecord)
+            if entry.name in document or entry.name not in _ADDED_LATER
+        }
         values["input"] = InputRecord(**values["input"])
         values["generations"] = [GenerationRecord(**row) for row in values["generations"]]
         return RunRecord(**values)

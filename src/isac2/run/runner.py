@@ -7,6 +7,9 @@ goes on after the last step that is there.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,8 @@ from isac2.run.beginning import (
     leaving_nothing_without_images,
     saying_how_to_go_on,
 )
-from isac2.run.checkpoint import load_arrays, load_state, save_arrays, save_state
+from isac2.run.checkpoint import check_same, load_arrays, load_state, save_arrays, save_state
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import open_display
 from isac2.run.final_files import (
@@ -68,23 +72,26 @@ _NAMED_IMAGES = 20  # unusable images that a message lists
 
 
 def run_isac(
-    stack_path: str | os.PathLike[str],
+    stack_path: str | os.PathLike[str] | Stack,
     output_directory: str | os.PathLike[str],
     settings: Settings,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> RunDirectory:
     """Sort a particle stack into validated class averages.
 
     Parameters
     ----------
-    stack_path : path-like
-        Anything `isac2.stacks.open_stack` opens.
+    stack_path : path-like or Stack
+        Anything `isac2.stacks.open_stack` opens, or a stack that is open.
     output_directory : path-like
         A new folder, or the folder of an unfinished run of the same stack and settings, which then
         goes on to the result it would have had. A finished run is left as it is.
     settings : Settings
     display : Display, optional
         Where progress is shown; by default stderr, live when it is a terminal.
+    ranks : Ranks, optional
+        Processes that work on it together, all of which make this call; by default this one alone.
 
     Returns
     -------
@@ -101,33 +108,52 @@ def run_isac(
     isac2.run.stopping.RunStopped
         The time that it may take is over; another start goes on.
     """
-    directory = open_run_directory(output_directory)
-    stack = open_stack(stack_path)
-    check_stack(stack, settings)
-    _check_enough_images(stack, len(stack), settings)
-    with (
-        saying_how_to_go_on(directory),
-        stopping_after(settings.maximum_hours),
-        only_run_in(directory.path),
-    ):
-        _run_alone(directory, stack, settings, display)
+    ranks = ranks or OneRank()
+    directory = ranks.first(lambda: open_run_directory(output_directory))
+    stack = ranks.each(lambda: _open_checked(stack_path, settings))
+    with saying_how_to_go_on(directory), ExitStack() as held:
+        if ranks.is_first:
+            held.enter_context(stopping_after(settings.maximum_hours))
+        ranks.first(lambda: _do(held.enter_context, only_run_in(directory.path)))
+        _run_alone(directory, stack, settings, display, ranks)
     return directory
 
 
+def _do(function: Callable[..., object], *arguments: object) -> None:
+    """Call a function for what it does: what it returns is nobody else's."""
+    function(*arguments)
+
+
+def _open_checked(stack_path: str | os.PathLike[str] | Stack, settings: Settings) -> Stack:
+    """Open a stack that the settings can be used with."""
+    stack = stack_path if isinstance(stack_path, Stack) else open_stack(stack_path)
+    check_stack(stack, settings)
+    _check_enough_images(stack, len(stack), settings)
+    return stack
+
+
 def _run_alone(
-    directory: RunDirectory, stack: Stack, settings: Settings, display: Display | None
+    directory: RunDirectory,
+    stack: Stack,
+    settings: Settings,
+    display: Display | None,
+    ranks: Ranks,
 ) -> None:
     """Do what is left of a run, step by step."""
-    needs = ""
-    if settings.restart >= 0 or not directory.finished.exists():
-        needs = check_space(len(stack), stack.box_size, settings, directory)
-    record = begin_run(directory, stack, settings)
-    if directory.finished.exists():
-        _say_finished(directory, record, display)
+
+    def begin() -> tuple[RunRecord, str, bool]:
+        needs = ""
+        if settings.restart >= 0 or not directory.finished.exists():
+            needs = check_space(len(stack), stack.box_size, settings, directory)
+        return begin_run(directory, stack, settings), needs, directory.finished.exists()
+
+    record, needs, finished = ranks.first(begin)
+    if finished:
+        ranks.first(lambda: _say_finished(directory, record, display))
         return
     with (
-        leaving_nothing_without_images(directory),
-        open_job(stack, settings, directory, record, display) as job,
+        leaving_nothing_without_images(directory if ranks.is_first else None),
+        open_job(stack, settings, directory, record, display, ranks) as job,
     ):
         job.progress.note(needs)
         weights = equalise(job)
@@ -145,25 +171,26 @@ def equalise(job: Job) -> NDArray[np.float64] | None:
     if not job.settings.phase_plate:
         return None
     saved = job.directory.state / "spectrum.npz"
-    if not saved.exists():
+    if not job.first(saved.exists):
         with job.phase("power spectra"):
             weights = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
-            write_table(job.directory.spectrum_weights, [weights])
-            save_arrays(saved, {"weights": weights})
-    return load_arrays(saved)[0]["weights"]
+            job.first(lambda: write_table(job.directory.spectrum_weights, [weights]))
+            job.first(lambda: save_arrays(saved, {"weights": weights}))
+    return job.first(lambda: load_arrays(saved)[0]["weights"])
 
 
 def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Find what moves each particle to the centre of its image, float64 (N, 2), input px."""
     saved = job.directory.prealignment_state
-    if not saved.exists():
+    if not job.first(saved.exists):
         with job.phase("pre-alignment"):
             shifts, averages = _pre_align(job, weights)
-            write_prealignment(job.directory, _facts(job, shifts), averages)
-            save_arrays(saved, {"shifts": shifts})
+            facts = _facts(job, shifts)
+            job.first(lambda: write_prealignment(job.directory, facts, averages))
+            job.first(lambda: save_arrays(saved, {"shifts": shifts}))
     # outside, because a run may have been killed just after the shifts were saved
-    _remove_working_stack(job.directory.prealignment_images)
-    return load_arrays(saved)[0]["shifts"]
+    job.first(lambda: _remove_working_stack(job.directory.prealignment_images))
+    return job.first(lambda: load_arrays(saved)[0]["shifts"])
 
 
 def prepare(
@@ -171,12 +198,12 @@ def prepare(
 ) -> WorkingStack:
     """Make the working images: centred, phase-flipped, resampled, normalised."""
     path = job.directory.working_images
-    if not path.exists():
+    if not job.first(path.exists):
         with job.phase("preparation"):
             prepare_working_stack(
                 job.stack, shifts, job.settings, path, job.workers, job.tell_images, weights
             )
-    working = open_working_stack(path)
+    working = job.ranks.each(lambda: open_working_stack(path))
     _say_unusable(job, working.unusable)
     return working
 
@@ -187,8 +214,8 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
     _check_enough_images(job.stack, len(usable), job.settings)
     saved = job.directory.clustering_state
-    state = load_state(saved) if saved.exists() else start_state(usable)
-    _begin_generation(job, state)
+    state = job.first(lambda: load_state(saved) if saved.exists() else start_state(usable))
+    job.first(lambda: _begin_generation(job, state))
     with job.phase("clustering"):
         steps = isac(
             working.images,
@@ -202,6 +229,7 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
         _announce_round(job, state)
         started = round_started = job.progress.seconds
         for after in steps:
+            check_same(job.ranks, after)
             if after.generation_done:
                 _keep_generation(job, working, (state, after), facts)
                 _record_generation(job, state, after, job.progress.seconds - started)
@@ -209,8 +237,7 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
             else:
                 _note_round(job, after, job.progress.seconds - round_started)
             state, round_started = after, job.progress.seconds
-            _begin_generation(job, state)
-            save_state(saved, state)
+            job.first(partial(_save_step, job, after))
             _announce_round(job, state)
         job.progress.end_rounds(_accounted(state.accounted))
     return state
@@ -221,11 +248,15 @@ def write_results(job: Job, working: WorkingStack, state: IsacState, facts: RunF
     with job.phase("results"):
         classes = _measured(job, working, state.accounted)
         split = job.settings.split_mirrors
-        write_class_files(job.directory, classes, facts, split, project_folder(job.stack))
         groups, qualities = [c.group for c in classes], [c.quality for c in classes]
         members = membership(facts.count, groups, qualities)
-        write_particle_files(job.directory, job.stack, members, facts, split)
-        write_shrink_ratio(job.directory, facts)
+
+        def write() -> None:
+            write_class_files(job.directory, classes, facts, split, project_folder(job.stack))
+            write_particle_files(job.directory, job.stack, members, facts, split)
+            write_shrink_ratio(job.directory, facts)
+
+        job.first(write)
         job.record.classes = len(classes)
         job.record.accounted = len(members.accounted)
 
@@ -240,20 +271,27 @@ def order(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) ->
         averages = np.array([c.group.average for c in classes], np.float32).reshape(-1, box, box)
         space = search_space(job.settings.clustering_parameters())
         chain = order_averages(averages, space, job.workers)
-        write_ordered_averages(job.directory, classes, chain, facts)
+        job.first(lambda: write_ordered_averages(job.directory, classes, chain, facts))
 
 
 def report(job: Job) -> None:
     """Write the page to look at, and mark the run as finished."""
-    from isac2.report import write_report
-
     record, progress = job.record, job.progress
     record.finished = time_now()
-    with job.phase("report"):
+
+    def write() -> None:
+        from isac2.report import write_report
+
         write_record(job.directory.run_json, record)
         write_report(job.directory.path)
-    write_record(job.directory.run_json, record)
-    write_text_atomic(job.directory.finished, "\n")
+
+    def mark() -> None:
+        write_record(job.directory.run_json, record)
+        write_text_atomic(job.directory.finished, "\n")
+
+    with job.phase("report"):
+        job.first(write)
+    job.first(mark)
     progress.note(
         f"finished in {duration_text(progress.seconds)}: {record.accounted} of "
         f"{record.input.images} particles in {record.classes} classes"
@@ -334,6 +372,12 @@ def _begin_generation(job: Job, state: IsacState) -> None:
         write_start_of_main(job.directory, state)
 
 
+def _save_step(job: Job, state: IsacState) -> None:
+    """Save where the clustering is."""
+    _begin_generation(job, state)
+    save_state(job.directory.clustering_state, state)
+
+
 def _keep_generation(
     job: Job, working: WorkingStack, states: tuple[IsacState, IsacState], facts: RunFacts
 ) -> None:
@@ -341,11 +385,12 @@ def _keep_generation(
     before, state = states
     candidates = _measured(job, working, state.candidates)
     classes = _measured(job, working, _found_in_last_generation(state))
-    write_generation(job.directory, state, before.pool, candidates, classes, facts)
+    directory = job.directory
+    job.first(lambda: write_generation(directory, state, before.pool, candidates, classes, facts))
     if state.main_done:
         everything = _measured(job, working, state.accounted)
-        write_main_iteration(job.directory, state, everything, facts)
-        save_state(job.directory.state_after_main(state.main_iteration), state)
+        job.first(lambda: write_main_iteration(directory, state, everything, facts))
+        job.first(lambda: save_state(directory.state_after_main(state.main_iteration), state))
 
 
 def _record_generation(job: Job, before: IsacState, state: IsacState, seconds: float) -> None:
@@ -367,7 +412,7 @@ def _record_generation(job: Job, before: IsacState, state: IsacState, seconds: f
         seconds=round(seconds, 3),
     )
     job.record.generations[:] = [*rows, row]
-    write_record(job.directory.run_json, job.record)
+    job.first(lambda: write_record(job.directory.run_json, job.record))
     job.progress.note(
         f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {accounted} of "
         f"{len(before.pool)} particles accounted for, {_accounted(state.accounted)} in all"

@@ -35,8 +35,12 @@ class RunStopped(KeyboardInterrupt):
     """
 
     def __init__(self, cause: str, exit_code: int) -> None:
-        super().__init__(cause)
+        super().__init__(cause, exit_code)
         self.exit_code = exit_code
+
+    def __str__(self) -> str:
+        """Say what stopped the run."""
+        return str(self.args[0])
 
 
 @contextmanager
