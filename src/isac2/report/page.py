@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -11,15 +12,32 @@ from string import Template
 from isac2.report.data import GenerationRow, Parameter, ReportData
 from isac2.report.payload import payload, script_json
 
-__all__ = ["render_page"]
+__all__ = ["Served", "render_page"]
 
 _SCRIPTS = ("pictures.js", "charts.js", "gallery.js", "class_page.js", "compare.js", "main.js")
+_SERVED_SCRIPTS = ("marks.js", "selection.js", "live.js")
 _MISSING = "\u2013"
 _LEFT = "left over"
 _NO_PICTURE = "data:,"
 
 
-def render_page(data: ReportData, version: str) -> str:
+@dataclass(frozen=True)
+class Served:
+    """How a page differs that is served by the viewer: classes can be chosen on it.
+
+    Attributes
+    ----------
+    nonce : str
+        Word that its scripts are allowed by.
+    tag : str
+        Which state of the run it shows.
+    """
+
+    nonce: str
+    tag: str
+
+
+def render_page(data: ReportData, version: str, served: Served | None = None) -> str:
     """Return the whole page as HTML.
 
     Parameters
@@ -27,8 +45,11 @@ def render_page(data: ReportData, version: str) -> str:
     data : ReportData
     version : str
         Of the program, for the footer.
+    served : Served, optional
+        For the viewer; without it the page is a file that fetches nothing.
     """
     document = payload(data)
+    scripts = [*_SCRIPTS[:-1], *(_SERVED_SCRIPTS if served else ()), _SCRIPTS[-1]]
     initial = document["initialAverage"]
     parts = {
         "version": escape(version),
@@ -46,11 +67,16 @@ def render_page(data: ReportData, version: str) -> str:
         "initial_address": initial["address"] if initial else _NO_PICTURE,
         "initial_caption": escape(_initial_caption(initial["centre"] if initial else None)),
         "footer": escape(
-            f"Written by isac2 {version}. Everything is in this file; ids count from 0, "
-            "classes from 1."
+            f"Written by isac2 {version}. "
+            f"{'' if served else 'Everything is in this file; '}"
+            f"{'I' if served else 'i'}ds count from 0, classes from 1."
         ),
         "style": _template("page.css"),
-        "script": "\n".join(_template(name) for name in _SCRIPTS),
+        "script": "\n".join(_template(name) for name in scripts),
+        "connect": " connect-src 'self';" if served else "",
+        "nonce": f' nonce="{escape(served.nonce)}"' if served else "",
+        "served": f' data-tag="{escape(served.tag)}"' if served else "",
+        "selection": _template("selection.html") if served else "",
         "data": script_json(document),
     }
     return Template(_template("page.html")).substitute(parts)
@@ -123,7 +149,7 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
         ("Classes", _count(len(classes.sizes)), typical),
         ("In classes", _share(accounted, data.particle_count), f"{_count(accounted)} particles"),
         (
-            "Left over",
+            "Left over" if data.is_finished else "Not yet",
             _share_left(accounted, data.particle_count),
             f"{_count(data.particle_count - accounted)} of {_count(data.particle_count)}",
         ),

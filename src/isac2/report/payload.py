@@ -42,6 +42,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         "particles": data.particle_count,
         "pixelSize": _number(data.pixel_size_in_angstroms),
         "radius": _number(data.radius),
+        "isFinished": data.is_finished,
         "classes": _classes(data),
         "chain": _chain(data.chain),
         "members": _members(data.members),
@@ -58,6 +59,7 @@ def payload(data: ReportData) -> dict[str, Any]:
         ],
         "phases": [{"name": row.name, "seconds": _number(row.seconds)} for row in data.phases],
         "initialAverage": _initial_average(data),
+        "forming": _forming(data.forming),
     }
 
 
@@ -171,6 +173,18 @@ def _sample(sample: MemberSample | None) -> dict[str, Any] | None:
         "sheets": sheets.addresses,
         "window": sheets.windows.tolist(),
         "member": sample.member.tolist(),
+    }
+
+
+def _forming(averages: NDArray[np.float32] | None) -> dict[str, Any] | None:
+    if averages is None or len(averages) == 0:
+        return None
+    sheets = sheets_of_images(averages)
+    return {
+        "box": sheets.box,
+        "sheets": sheets.addresses,
+        "window": sheets.windows.tolist(),
+        "count": len(averages),
     }
 
 

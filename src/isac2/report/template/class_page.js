@@ -9,15 +9,18 @@ class ClassPage {
     this.body = document.getElementById("class-body");
     this.members = report.members ? unpackMembers(report) : null;
     this.sampleReader = report.sample ? new SheetReader(report.sample) : null;
-    document.getElementById("close").addEventListener("click", () => this.dialog.close());
-    document.getElementById("previous").addEventListener("click", () => this.step(-1));
-    document.getElementById("next").addEventListener("click", () => this.step(1));
-    this.dialog.addEventListener("click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
-    this.dialog.addEventListener("keydown", (event) => {
+    const { signal } = gallery.ended;
+    const on = (target, name, answer) => target.addEventListener(name, answer, { signal });
+    on(document.getElementById("close"), "click", () => this.dialog.close());
+    on(document.getElementById("previous"), "click", () => this.step(-1));
+    on(document.getElementById("next"), "click", () => this.step(1));
+    on(this.dialog, "click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
+    on(this.dialog, "keydown", (event) => {
+      if (event.target.closest("input, textarea, select")) return;
       if (event.key === "ArrowLeft") this.step(-1);
       else if (event.key === "ArrowRight") this.step(1);
     });
-    this.dialog.addEventListener("close", () => {
+    on(this.dialog, "close", () => {
       history.replaceState(null, "", "#classes");
       this.gallery.tiles[this.current].button.focus();
     });
@@ -39,6 +42,8 @@ class ClassPage {
     this.body.replaceChildren(this.picture(k), this.charts(k));
     const sample = this.sample(k);
     if (sample) this.body.append(sample);
+    const marks = this.makeMarks?.(k);
+    if (marks) this.body.firstChild.append(marks);
     if (!this.dialog.open) this.dialog.showModal();
     this.title.focus();
     this.dialog.scrollTop = 0;

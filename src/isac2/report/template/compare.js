@@ -37,12 +37,16 @@ function meanTurn(here, there, [from, to], partner, classOf, rowOf) {
 }
 
 class Comparison {
-  constructor(report, gallery) {
-    this.report = report;
-    this.gallery = gallery;
+  /** `current` returns the report and the gallery that are shown. */
+  constructor(current) {
+    this.current = current;
     this.place = document.getElementById("comparison");
     document.getElementById("other").addEventListener("change", (event) => this.load(event.target.files[0]));
   }
+
+  get report() { return this.current().report; }
+
+  get gallery() { return this.current().gallery; }
 
   async load(file) {
     if (!file) return;

@@ -8,14 +8,20 @@ const MEASURES = [
 ];
 
 class Gallery {
-  constructor(report, open) {
+  /** `before` is a gallery of the same run at an earlier time, whose filters and place are kept. */
+  constructor(report, open, before = null) {
     this.report = report;
     this.open = open;
+    this.press = (k) => this.open(k);
+    this.ended = new AbortController();
     this.reader = new SheetReader(report.classes);
     this.count = report.classes.size.length;
-    this.limits = new Map();
-    this.generationChosen = "";
-    this.reversed = false;
+    this.limits = before ? before.limits : new Map();
+    this.generationChosen = before ? before.generationChosen : "";
+    this.reversed = before ? before.reversed : false;
+    this.current = before ? before.current : undefined;
+    this.alsoPasses = before ? before.alsoPasses : () => true;
+    before?.end();
     this.shown = [];
     this.dirty = new Set();
     this.seen = new Set();
@@ -29,6 +35,12 @@ class Gallery {
 
   control(id) { return document.getElementById(id); }
 
+  /** Let go of the controls, for a gallery that takes this one's place. */
+  end() {
+    this.ended.abort();
+    this.watcher.disconnect();
+  }
+
   /** Values of a measure for all classes, in the unit they are shown in. */
   values(measure) {
     return this.report.classes[measure.key].map((value) => (value === null ? null : value * (measure.scale || 1)));
@@ -36,24 +48,31 @@ class Gallery {
 
   makeControls() {
     const sort = this.control("sort");
+    const { signal } = this.ended;
+    const sortedBy = sort.value;
+    sort.replaceChildren();
     const known = MEASURES.filter((measure) => this.values(measure).some((value) => value !== null));
     if (this.report.chain) sort.append(element("option", { value: "chain" }, "Likeness (chain)"));
     sort.append(element("option", { value: "number" }, "Number"));
     for (const measure of known) sort.append(element("option", { value: measure.key }, measure.name));
     sort.append(element("option", { value: "generation" }, "Generation"));
+    if (sortedBy && [...sort.options].some((option) => option.value === sortedBy)) sort.value = sortedBy;
     this.control("turn-label").hidden = !this.report.chain;
     this.control("toolbar").hidden = this.count === 0;
     for (const id of ["sort", "tile", "contrast", "low-pass", "invert", "turn"]) {
-      this.control(id).addEventListener("input", () => this.update());
+      this.control(id).addEventListener("input", () => this.update(), { signal });
     }
-    this.control("direction").addEventListener("click", () => { this.reversed = !this.reversed; this.update(); });
-    this.control("reset").addEventListener("click", () => this.reset());
+    this.control("direction").addEventListener("click", () => { this.reversed = !this.reversed; this.update(); }, { signal });
+    this.control("reset").addEventListener("click", () => this.reset(), { signal });
     const filters = this.control("filters");
+    filters.replaceChildren();
+    this.control("generation")?.parentElement.remove();
     if (this.count > 1) for (const measure of known) filters.append(this.makeFilter(measure));
     const generations = [...new Set(this.report.classes.size.map((_, k) => this.generationName(k)))];
     if (generations.length > 1) {
       const choice = element("select", { id: "generation" }, element("option", { value: "" }, "all"));
       for (const name of generations) choice.append(element("option", { value: name }, name));
+      choice.value = this.generationChosen;
       choice.addEventListener("input", () => { this.generationChosen = choice.value; this.update(); });
       sort.parentElement.after(element("label", {}, "Generation ", choice));
     }
@@ -76,6 +95,7 @@ class Gallery {
       holder.replaceChildren(histogram(values, { label: measure.name, unit: measure.unit, from, to, whole: measure.whole, limit: measure.limit }));
     };
     const inputs = ["from", "to"].map((end) => element("input", { type: "number", step: "any", "aria-label": `${measure.name} ${end}, ${measure.unit}`, placeholder: short(end === "from" ? sorted[0] : sorted[sorted.length - 1]) }));
+    (this.limits.get(measure.key) || []).forEach((limit, i) => { if (Number.isFinite(limit)) inputs[i].value = limit; });
     for (const input of inputs) {
       input.addEventListener("input", () => {
         const [from, to] = inputs.map((one) => (one.value === "" ? null : Number(one.value)));
@@ -114,12 +134,12 @@ class Gallery {
       if (classes.resolution[k] !== null) caption.append(element("span", { class: "more" }, `${classes.resolution[k].toFixed(1)} Å`));
       if (classes.error[k] !== null) caption.append(element("span", { class: "more", title: "pixel error" }, `${classes.error[k].toFixed(2)} px`));
       const button = element("button", { type: "button", class: "tile", tabindex: "-1", "aria-label": this.describe(k) }, frame, caption);
-      button.addEventListener("click", () => this.open(k));
+      button.addEventListener("click", (event) => this.press(k, event));
       const item = element("li", {}, button);
       item.dataset.index = k;
       return { item, button, canvas };
     });
-    this.list.addEventListener("keydown", (event) => this.move(event));
+    this.list.addEventListener("keydown", (event) => this.move(event), { signal: this.ended.signal });
     this.watcher = new IntersectionObserver((entries) => {
       for (const entry of entries) {
         const k = Number(entry.target.dataset.index);
@@ -179,6 +199,7 @@ class Gallery {
   }
 
   passes(k) {
+    if (!this.alsoPasses(k)) return false;
     if (this.generationChosen && this.generationName(k) !== this.generationChosen) return false;
     for (const measure of MEASURES) {
       const limits = this.limits.get(measure.key);
@@ -209,7 +230,8 @@ class Gallery {
     this.control("turn").disabled = this.control("sort").value !== "chain";
     const particles = this.shown.reduce((sum, k) => sum + classes.size[k], 0).toLocaleString("en");
     const some = this.shown.length === this.count ? `All ${this.count}` : `${this.shown.length} of ${this.count}`;
-    this.control("count").textContent = this.count ? `${some} classes, ${particles} particles` : "This run found no class.";
+    const none = this.report.isFinished ? "This run found no class." : "No class yet.";
+    this.control("count").textContent = this.count ? `${some} classes, ${particles} particles` : none;
     this.placeScaleBars();
     this.dirty = new Set(this.shown);
     for (const k of this.shown) if (this.seen.has(k)) this.draw(k);

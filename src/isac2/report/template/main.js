@@ -18,17 +18,40 @@ function markInitialAverage(report) {
   document.getElementById("initial-marks").replaceWith(marks);
 }
 
-function start() {
+/** Groups of a generation that goes on: to look at only. */
+function showForming(report) {
+  const { forming } = report;
+  document.getElementById("forming").hidden = !forming;
+  if (!forming) return;
+  const reader = new SheetReader(forming);
+  const items = Array.from({ length: forming.count }, (_, i) => {
+    const canvas = element("canvas", { width: forming.box, height: forming.box, role: "img", "aria-label": `Group ${i + 1}` });
+    drawImage(canvas, reader, i);
+    return element("li", {}, element("span", { class: "frame" }, canvas));
+  });
+  document.getElementById("forming-gallery").replaceChildren(...items);
+}
+
+/** Draw everything that comes from the page's data; again when the data have changed. */
+function show(before = null) {
   const report = JSON.parse(document.getElementById("report-data").textContent);
-  followTheme();
   markInitialAverage(report);
-  let page = null;
-  const gallery = new Gallery(report, (k) => page.open(k));
-  page = new ClassPage(report, gallery);
-  new Comparison(report, gallery);
+  showForming(report);
+  const shown = { report };
+  shown.gallery = new Gallery(report, (k) => shown.page.open(k), before?.gallery);
+  shown.page = new ClassPage(report, shown.gallery);
+  return shown;
+}
+
+function start() {
+  followTheme();
+  const shown = show();
+  const live = document.body.dataset.tag ? new Live(shown) : null;
+  const current = () => live?.shown ?? shown;
+  new Comparison(current);
   const follow = () => {
     const number = Number(/^#class-(\d+)$/.exec(location.hash)?.[1]);
-    if (number >= 1 && number <= gallery.count) page.open(number - 1);
+    if (number >= 1 && number <= current().gallery.count) current().page.open(number - 1);
   };
   addEventListener("hashchange", follow);
   follow();
