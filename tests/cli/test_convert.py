@@ -108,3 +108,15 @@ def test_what_cannot_be_done_is_one_sentence_and_writes_nothing(
     assert main(["convert", *arguments]) == 2
     assert fault in capsys.readouterr().err
     assert sorted(run.parent.iterdir()) == before
+
+
+def test_nothing_is_overwritten_unless_told_to(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = str(run.parent / "p.mrcs"), run.parent / "o.hdf"
+    out.write_text("precious")
+    assert main(["convert", source, str(out)]) == 2
+    assert "o.hdf is there already, and nothing is overwritten" in capsys.readouterr().err
+    assert out.read_text() == "precious"
+    assert main(["convert", source, str(out), "--overwrite"]) == 0
+    assert len(open_stack(out)) == 6

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isac2.errors import InputError
-from isac2.stacks import Stack, open_stack, write_mrcs, write_stack
+from isac2.stacks import Stack, open_stack, write_mrcs, write_particles_star, write_stack
 from isac2.stacks._berkeley import read_berkeley_tree
 from isac2.stacks.eman_bdb import bdb_file
 from isac2.stacks.eman_bdb_writing import pickle_header, write_eman_bdb
@@ -166,3 +166,20 @@ def test_without_the_extra_the_way_out_is_named(
     with pytest.raises(InputError, match=r"needs the package berkeleydb .* \.star and \.lst need"):
         write_stack(f"bdb:{tmp_path}#x", source)
     assert list((tmp_path / "EMAN2DB").iterdir()) == []
+
+
+def test_a_star_can_name_the_pixels_of_a_bdb(shared: Path, tmp_path: Path) -> None:
+    golden = shared / "golden" / "eman2_files"
+    for name in ("particles", "virtual"):
+        stack = open_stack(f"bdb:{golden}/bdb_stack#{name}")
+        write_particles_star(tmp_path / "a.star", stack)
+        again = open_stack(tmp_path / "a.star")
+        np.testing.assert_array_equal(again.read(), stack.read())
+
+
+def test_raw_pixels_of_a_wrong_size_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "EMAN2DB").mkdir()
+    (tmp_path / "EMAN2DB" / "a_64x64x1").write_bytes(bytes(100))
+    (tmp_path / "a.star").write_text("data_\nloop_\n_rlnImageName\n1@EMAN2DB/a_64x64x1\n")
+    with pytest.raises(InputError, match="no image of the size that its name says"):
+        open_stack(tmp_path / "a.star")

@@ -113,6 +113,19 @@ def test_reconstructed_averages_equal_ours(project: Path) -> None:
         assert likeness(mrcfile.read(project / f"r{number}.mrc"), ours) > 0.999
 
 
+def test_stacks_named_mrc_are_taken_from_our_star(project: Path) -> None:
+    folder = project / "sparc"
+    folder.mkdir()
+    shutil.copy(project / "p.mrcs", folder / "p.mrc")
+    named = project / "named.star"
+    named.write_text((project / "all.star").read_text().replace("p.mrcs", "sparc/p.mrc"))
+    write_stack(folder / "own.star", open_stack(named))
+    relion(folder, "relion_stack_create --i own.star --o copy")
+    copied, stack = open_stack(folder / "copy.mrcs"), open_stack(folder / "own.star")
+    np.testing.assert_array_equal(copied.read(), stack.read())
+    relion(folder, "relion_reconstruct --i own.star --o average.mrc --refdim 2 --class 1")
+
+
 def test_both_mirrors_of_a_class_are_one_image(project: Path) -> None:
     averages = our_averages(open_stack(project / "split.star"))
     for number, molecule in enumerate(molecules()):

@@ -122,8 +122,8 @@ def test_tables_point_to_pixels_unless_told_to_copy(tmp_path: Path) -> None:
     stack = full_stack(tmp_path)
     write_stack(tmp_path / "a.star", stack)
     assert open_stack(tmp_path / "a.star").files[0].path.name == "pixels.mrcs"
-    write_stack(tmp_path / "a.star", stack, WriteOptions(copy_pixels=True))
-    assert open_stack(tmp_path / "a.star").files[0].path.name == "a.mrcs"
+    write_stack(tmp_path / "c.star", stack, WriteOptions(copy_pixels=True))
+    assert open_stack(tmp_path / "c.star").files[0].path.name == "c.mrcs"
     write_stack(tmp_path / "b.hdf", stack)
     write_stack(tmp_path / "b.star", open_stack(tmp_path / "b.hdf"))  # RELION reads no HDF
     assert open_stack(tmp_path / "b.star").files[0].path.name == "b.mrcs"
@@ -151,12 +151,15 @@ def test_unknown_endings_and_missing_folders_are_refused(tmp_path: Path) -> None
         write_stack(f"bdb:{tmp_path}/gone#x", stack)
 
 
-def test_a_star_never_names_what_relion_refuses(tmp_path: Path) -> None:
+def test_a_star_says_that_mrc_files_hold_stacks(tmp_path: Path) -> None:
     stack = full_stack(tmp_path)
     write_mrcs(tmp_path / "sparc.mrc", stack.read(), 1.25)
     write_stack(tmp_path / "a.star", open_stack(tmp_path / "sparc.mrc"))
-    assert open_stack(tmp_path / "a.star").files[0].path.name == "a.mrcs"
-    write_stack(tmp_path / "a.cs", open_stack(tmp_path / "sparc.mrc"))  # cryoSPARC's own name
+    assert "@sparc.mrc:mrcs " in (tmp_path / "a.star").read_text()  # what RELION needs
+    again = open_stack(tmp_path / "a.star")
+    assert again.files[0].path.name == "sparc.mrc"
+    np.testing.assert_array_equal(again.read(), stack.read())
+    write_stack(tmp_path / "a.cs", again)  # cryoSPARC's own name
     assert open_stack(tmp_path / "a.cs").files[0].path.name == "sparc.mrc"
 
 
@@ -169,7 +172,7 @@ def test_raw_images_counted_from_elsewhere_are_not_those_of_the_mrc_file(tmp_pat
     stack = Stack(whole.path, "", [part], whole.file_index[:4], whole.slots[:4], whole.metadata)
     stack.metadata = whole.metadata.select(np.arange(4))
     for name in NAMES:
-        write_stack(tmp_path / name, stack)
+        write_stack(tmp_path / name, stack, WriteOptions(keep_existing=False))
         np.testing.assert_array_equal(open_stack(tmp_path / name).read(), whole.read()[2:])
 
 
@@ -182,6 +185,21 @@ def test_pixels_are_never_written_over_those_they_are_read_from(tmp_path: Path) 
     with pytest.raises(InputError, match=r"written over .*b.hdf"):
         write_stack(tmp_path / "b.lst", open_stack(tmp_path / "b.hdf"), WriteOptions(True))
     assert len(open_stack(tmp_path / "pixels.mrcs")) == COUNT
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"), [("b.star", "b.mrcs"), ("b.cs", "b.mrcs"), ("b.lst", "b.hdf")]
+)
+def test_what_is_there_already_stays(tmp_path: Path, name: str, pixels: str) -> None:
+    stack = full_stack(tmp_path)
+    (tmp_path / pixels).write_text("precious")
+    for found in (pixels, name):  # the pixels beside the table, then the table itself
+        with pytest.raises(InputError, match=f"{found} is there already, and nothing is overwr"):
+            write_stack(tmp_path / name, stack, WriteOptions(copy_pixels=True))
+        (tmp_path / name).write_text("precious")
+    assert (tmp_path / pixels).read_text() == "precious"
+    write_stack(tmp_path / name, stack, WriteOptions(True, keep_existing=False))
+    assert_same(open_stack(tmp_path / name), stack)
 
 
 def test_filaments_stay_apart_in_cryosparc(tmp_path: Path) -> None:

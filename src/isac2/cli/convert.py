@@ -15,7 +15,8 @@ directory of a run (its particles with their classes and poses). OUT ends in .mr
 .hdf, .lst or .lsx, or is bdb:folder#name (needs the extra isac2[bdb]).
 
 Tables point to the pixels where they are, if the program that reads such tables can read them
-there; otherwise the pixels are written beside the table.
+there; otherwise the pixels are written beside the table. What is there already is not replaced,
+unless --overwrite is given.
 
 \b
 Examples:
@@ -53,6 +54,7 @@ Examples:
     help="Make the mirrored members of a class a class of their own: class 2k-1 has the direct, 2k "
     "the mirrored members of class k. Then psi and shift alone are exact.",
 )
+@click.option("--overwrite", is_flag=True, help="Replace OUT, and pixels beside it, if they exist.")
 def command(
     inputs: tuple[str, ...],
     output: str,
@@ -62,6 +64,7 @@ def command(
     ids: str | None,
     accounted_only: bool,
     split_mirrors: bool,
+    overwrite: bool,
 ) -> None:
     from isac2.cli.stack_arguments import open_given_stacks
     from isac2.stacks import WriteOptions, write_stack
@@ -75,5 +78,5 @@ def command(
     if split_mirrors:
         stack = split_mirrored_classes(stack)
     folder = None if names_relative_to is None else Path(names_relative_to)
-    write_stack(output, stack, WriteOptions(copy_pixels, folder))
+    write_stack(output, stack, WriteOptions(copy_pixels, folder, keep_existing=not overwrite))
     click.echo(f"{len(stack):,} images written to {output}")

@@ -31,6 +31,7 @@ from isac2.stacks import (
     write_star,
 )
 from isac2.stacks.cryosparc import class_columns, pose_columns, write_particles_cs
+from isac2.stacks.relion import without_type
 
 __all__ = [
     "write_class_files",
@@ -185,7 +186,7 @@ def project_folder(stack: Stack) -> Path | None:
     label = next((name for name in labels if name in columns), None)
     if label is None:
         return None
-    name = os.fsdecode(columns[label][0]).rpartition("@")[2].lstrip(">")
+    name = without_type(os.fsdecode(columns[label][0]).rpartition("@")[2].lstrip(">"))
     file = str(stack.files[stack.file_index[0]].path)
     if os.path.isabs(name) or not file.endswith(name):
         return None

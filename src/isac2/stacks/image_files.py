@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from isac2.errors import InputError
-from isac2.stacks._images import ImageFile
+from isac2.stacks._images import ImageFile, RawImages
 from isac2.stacks.mrc import open_mrc
 
 __all__ = ["HDF5_SIGNATURE", "first_bytes", "open_image_file", "open_named_files", "search_folders"]
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_EMAN_FOLDER, _SHAPE = "EMAN2DB", re.compile(r"_([1-9]\d{0,8})x([1-9]\d{0,8})x1$")
 _GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
 
 
@@ -37,7 +41,19 @@ def open_image_file(path: Path) -> ImageFile:
         from isac2.stacks.compressed import open_compressed_mrc
 
         return open_compressed_mrc(path)
+    if path.parent.name == _EMAN_FOLDER and beginning[208:211] != b"MAP":
+        shape = _SHAPE.search(path.name)
+        if shape is not None:
+            return _open_raw(path, (int(shape[2]), int(shape[1])))
     return open_mrc(path)
+
+
+def _open_raw(path: Path, shape: tuple[int, int]) -> ImageFile:
+    """Open the pixels of an EMAN2 BDB stack, whose name says how large the images are."""
+    image_bytes = 4 * shape[0] * shape[1]
+    if image_bytes == 0 or path.stat().st_size < image_bytes:
+        raise InputError(f"{path} has no image of the size that its name says.")
+    return RawImages(path, 0, np.dtype("<f4"), path.stat().st_size // image_bytes, shape)
 
 
 def search_folders(table: Path, root: Path | None) -> list[Path]:

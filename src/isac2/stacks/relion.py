@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError
 from isac2.poses import PoseArray, poses_from_relion, relion_from_poses
+from isac2.stacks._images import ImageFile, RawImages
 from isac2.stacks._text import TextColumn, by_runs, text_column
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
@@ -28,6 +29,7 @@ __all__ = [
     "split_image_name",
     "split_image_names",
     "with_pixel_sizes_of_files",
+    "without_type",
     "write_particles_star",
 ]
 
@@ -150,7 +152,8 @@ def split_image_names(
     unique, inverse = np.unique(paths[heads], return_inverse=True)
     lengths = np.diff(np.concatenate((heads, [count])))
     file_index = np.repeat(inverse.astype(np.int32), lengths)
-    return tuple(name.decode("utf-8", "surrogateescape") for name in unique), file_index, slots
+    files = (without_type(name.decode("utf-8", "surrogateescape")) for name in unique)
+    return tuple(files), file_index, slots
 
 
 def split_image_name(name: bytes) -> tuple[int, str]:
@@ -164,7 +167,19 @@ def split_image_name(name: bytes) -> tuple[int, str]:
     number, _, path = name.partition(b"@") if b"@" in name else (b"1", b"@", name)
     if not (path and number.isdigit() and len(number) < 19 and int(number) > 0):
         raise ValueError(f"has the name {_shown(name)}, not NUMBER@FILE")
-    return int(number) - 1, path.decode("utf-8", "surrogateescape")
+    return int(number) - 1, without_type(path.decode("utf-8", "surrogateescape"))
+
+
+def without_type(name: str) -> str:
+    """Return the file behind a name that may say its type, as RELION writes stacks named `.mrc`.
+
+    Examples
+    --------
+    >>> without_type("J20/extract/a.mrc:mrcs")
+    'J20/extract/a.mrc'
+    """
+    file, _, kind = name.rpartition(":")
+    return file if file and kind in ("mrcs", "mrc") else name
 
 
 def _image_numbers(
@@ -392,10 +407,20 @@ def relion_tables(
 def _image_names(stack: Stack, folder: Path) -> TextColumn:
     """Return `N@path` of each image, the path relative to a folder."""
     start = folder.resolve()
-    names = [os.path.relpath(file.path.resolve(), start) for file in stack.files]
+    names = [os.path.relpath(file.path.resolve(), start) + _type_of(file) for file in stack.files]
     prefix = np.char.add(b"@", np.array([os.fsencode(name) for name in names], "S"))
     numbers = np.char.zfill((stack.slots + 1).astype("S"), 6)
     return np.char.add(numbers, prefix[stack.file_index])
+
+
+def _type_of(file: ImageFile) -> str:
+    """Return what RELION needs behind the name of a file.
+
+    It takes an MRC file for a stack only if its name ends in .mrcs, or if that is said behind a
+    colon; cryoSPARC's stacks end in .mrc.
+    """
+    raw = isinstance(file, RawImages) and file.path.parent.name != "EMAN2DB"
+    return ":mrcs" if raw and file.path.suffix != ".mrcs" else ""
 
 
 def _known_columns(metadata: Metadata) -> dict[str, TextColumn]:

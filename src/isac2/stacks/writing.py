@@ -34,12 +34,12 @@ class WriteOptions:
     names_relative_to : Path or None
         Folder from which names in the table are to resolve; that of the table by default.
     keep_existing : bool
-        Refuse to replace a file that is there already.
+        Refuse to replace a file that is there already, be it the stack or the pixels beside it.
     """
 
     copy_pixels: bool = False
     names_relative_to: Path | None = None
-    keep_existing: bool = False
+    keep_existing: bool = True
 
 
 def write_stack(
@@ -63,7 +63,8 @@ def write_stack(
     Raises
     ------
     InputError
-        When the name has none of the known endings, or something cannot be written.
+        When the name has none of the known endings, something is there already, or cannot be
+        written.
     """
     options = options or WriteOptions()
     name, target = str(path), Path(path)
@@ -84,8 +85,7 @@ def write_stack(
     elif suffix == ".star":
         from isac2.stacks.relion import write_particles_star
 
-        # RELION refuses stacks of images whose names do not end in .mrcs.
-        seen = _with_mrc_pixels(target, stack, options, endings=(".mrcs",))
+        seen = _with_mrc_pixels(target, stack, options)
         write_particles_star(target, seen, names_relative_to=options.names_relative_to)
     elif suffix == ".cs":
         from isac2.stacks.cryosparc import write_particles_cs
@@ -127,12 +127,9 @@ def _write_hdf(path: Path, stack: Stack) -> None:
     write_eman_hdf(path, read_in_chunks(stack), headers, stack.pixel_size_in_angstroms)
 
 
-def _with_mrc_pixels(
-    path: Path, stack: Stack, options: WriteOptions, endings: tuple[str, ...] = ("",)
-) -> Stack:
+def _with_mrc_pixels(path: Path, stack: Stack, options: WriteOptions) -> Stack:
     """Return the stack with pixels in MRC files, written beside `path` if they are elsewhere."""
-    fit = all(_is_plain_mrc(file) and file.path.name.endswith(endings) for file in stack.files)
-    if fit and not options.copy_pixels:
+    if all(_is_plain_mrc(file) for file in stack.files) and not options.copy_pixels:
         return stack
     pixels = _beside(path, ".mrcs", stack)
     if options.keep_existing:

@@ -115,7 +115,7 @@ def rewrite_headers(name: str, stack: Stack) -> None:
     if not name.startswith("bdb:") and not os.access(name, os.W_OK):
         raise InputError(f"{name} is not there, or may not be written: its headers stay.")
     _refuse_new_pixels(name, stack)
-    write_stack(name, stack, WriteOptions(names_relative_to=project_folder(stack)))
+    write_stack(name, stack, WriteOptions(False, project_folder(stack), keep_existing=False))
 
 
 def _refuse_new_pixels(name: str, stack: Stack) -> None:
