@@ -25,3 +25,14 @@ def test_good_and_bad_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "gone.star cannot be read" in said[2]
     assert said[3] == "2 fault(s) found."
     assert main(["validate", bad, "--quick"]) == 0
+
+
+def test_names_that_lead_out_are_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mrcs(tmp_path / "p.mrcs", np.random.default_rng(1).normal(size=(3, 4, 4)))
+    star = tmp_path / "deep" / "er" / "p.star"
+    star.parent.mkdir(parents=True)
+    star.write_text("data_\nloop_\n_rlnImageName\n1@../../p.mrcs\n")
+    assert main(["validate", str(star)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"Note: {star} names ../../p.mrcs, which leads out of its own folder."
+    assert "no fault found" in said[1]

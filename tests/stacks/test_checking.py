@@ -10,7 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
+from isac2.errors import InputError
 from isac2.stacks import check_stack, open_stack, write_eman_hdf, write_mrcs, write_stack
+from isac2.stacks.checking import examine_stack
 
 
 @pytest.fixture
@@ -75,6 +77,10 @@ def test_all_faults_of_a_star_are_told_at_once(folder: Path) -> None:
     (folder / "x.star").write_text(STAR)
     content = (folder / "good.mrcs").read_bytes()
     (folder / "cut.mrcs").write_bytes(content[:-1])
+    found = examine_stack(folder / "x.star")
+    assert found.remarks == [
+        f"{folder / 'x.star'} names ../../../outside.mrcs, which leads out of its own folder."
+    ]
     faults = "\n".join(check_stack(folder / "x.star"))
     for words in (
         "row 2 of rlnVoltage in data_optics is 'many', not a number",
@@ -83,7 +89,6 @@ def test_all_faults_of_a_star_are_told_at_once(folder: Path) -> None:
         "data_optics lacks the optics group 2",
         "image 5 has the name '0@good.mrcs', not NUMBER@FILE",
         "names gone.mrcs, which is not found",
-        "names ../../../outside.mrcs, which leads out of its own folder",
         "names ../../../outside.mrcs, which is not found",
         "cut.mrcs is cut short",
         "wide.mrcs: images are 5 x 4 pixels, but must be square",
@@ -93,7 +98,48 @@ def test_all_faults_of_a_star_are_told_at_once(folder: Path) -> None:
         "all pixels are the same",
     ):
         assert words in faults
-    assert len(faults.splitlines()) == 14
+    assert len(faults.splitlines()) == 13
+
+
+BROKEN_STAR = """
+data_optics
+loop_
+_rlnOpticsGroup
+_rlnVoltage
+_rlnVoltage
+1 300 300
+data_particles
+loop_
+_rlnImageName
+_rlnOpticsGroup
+1@good.mrcs 1
+2@good.mrcs
+3@good.mrcs 1 7
+4@gone.mrcs 1
+5@good.mrcs
+9@good.mrcs 1
+data_particles
+data_more
+what
+"""
+
+
+def test_a_star_that_cannot_be_parsed_is_read_as_far_as_it_can_be(folder: Path) -> None:
+    (folder / "x.star").write_text(BROKEN_STAR)
+    faults = check_stack(folder / "x.star")
+    expected = (
+        "line 6 repeats the column rlnVoltage",
+        "each of the lines 13, 16 has 1 values for 2 columns (images are counted without them)",
+        "line 14 has 3 values for 2 columns (images are counted without it)",
+        "there are two tables data_particles",
+        "line 20 of table data_more is neither loop_ nor a label",
+        "names gone.mrcs, which is not found",
+        "image 3 is beyond the end of",
+    )
+    for fault, words in zip(faults, expected, strict=True):
+        assert words in fault
+    with pytest.raises(InputError, match="line 6 repeats the column rlnVoltage"):
+        open_stack(folder / "x.star")
 
 
 @pytest.mark.parametrize(

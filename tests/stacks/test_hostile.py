@@ -11,6 +11,7 @@ import pytest
 
 from isac2.errors import InputError
 from isac2.stacks import check_stack, open_stack, read_star, write_eman_hdf, write_mrcs
+from isac2.stacks.checking import examine_stack
 from isac2.stacks.cryosparc import write_cs
 
 NAMES = ["a.mrcs", "a.mrcs.gz", "a.hdf", "a.cs"]
@@ -86,8 +87,10 @@ def test_names_from_far_away_give_nothing_away(tmp_path: Path, name: str) -> Non
     with pytest.raises(InputError) as error:
         open_stack(tmp_path / "x.cs")
     assert "root:" not in str(error.value)
-    faults = check_stack(tmp_path / "x.cs")
-    assert any("leads out of" in fault or "not found" in fault for fault in faults)
+    found = examine_stack(tmp_path / "x.cs")
+    assert found.sentences
+    told = [*found.sentences, *found.remarks]
+    assert any("leads out of" in words or "not found" in words for words in told)
 
 
 def test_pixels_may_be_in_hdf_files_too(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ _HELP = """Find everything that is wrong with the particle stack FILE, not only 
 
 Looks at the table (missing, doubled and unreadable values; files that are missing, cut short or of
 another size; images listed twice; values that no microscope gives) and at every image (NaN or
-infinite pixels, all pixels the same). Exit code 0 when nothing is wrong, 1 otherwise.
+infinite pixels, all pixels the same). Names that lead out of the table's own folder are noted. Exit
+code 0 when nothing is wrong, 1 otherwise.
 
 \b
 Example:
@@ -28,14 +29,17 @@ Example:
 @click.option("--quick", is_flag=True, help="Do not read the pixels of all images.")
 def command(files: tuple[str, ...], root: str | None, quick: bool) -> int:
     from isac2.cli.stack_arguments import stack_of_argument
-    from isac2.stacks import check_stack
+    from isac2.stacks.checking import examine_stack
 
     count = 0
     for file in files:
         name = stack_of_argument(file)
-        faults = check_stack(name, root, read_pixels=not quick)
+        found = examine_stack(name, root, read_pixels=not quick)
+        faults = list(dict.fromkeys(found.sentences))
         for fault in faults:
             click.echo(fault)
+        for remark in dict.fromkeys(found.remarks):
+            click.echo(f"Note: {remark}")
         count += len(faults)
         if not faults:
             click.echo(f"{name}: no fault found.")

@@ -19,11 +19,11 @@ _LONGEST_VALUE = 1 << 16
 
 
 class RowError(ValueError):
-    """A line that does not fit its table: `line` counts from 0 in the text that was given."""
+    """Lines that do not fit their table, for one reason; they count from 0 in the text given."""
 
-    def __init__(self, line: int, fault: str) -> None:
-        super().__init__(f"line {line} {fault}")
-        self.line = line
+    def __init__(self, lines: Sequence[int], fault: str) -> None:
+        super().__init__(f"line {lines[0]} {fault}")
+        self.lines = lines
         self.fault = fault
 
 
@@ -91,8 +91,8 @@ def _check_lines(buffer: NDArray[np.uint8], starts: NDArray[np.int64], count: in
     values = np.diff(before)
     wrong = np.flatnonzero((values != 0) & (values != count))
     if wrong.size:
-        line = int(wrong[0])
-        raise RowError(line, f"has {values[line]} values for {count} columns")
+        alike = wrong[values[wrong] == values[wrong[0]]]
+        raise RowError(alike.tolist(), f"has {values[wrong[0]]} values for {count} columns")
 
 
 def _without_quotes(
@@ -112,7 +112,7 @@ def _gather(
     width = int(lengths.max(initial=1))
     if width > _LONGEST_VALUE or width * lengths.size > (4 << 20) + 4 * buffer.size:
         line = int(np.count_nonzero(buffer[: starts[np.argmax(lengths)]] == ord("\n")))
-        raise RowError(line, f"has a value of {width} characters")
+        raise RowError([line], f"has a value of {width} characters")
     # A row of the windows is what follows a byte: taking whole rows is one copy a value.
     padded = np.concatenate((buffer, np.zeros(width, np.uint8)))
     values = np.lib.stride_tricks.sliding_window_view(padded, width)[starts]

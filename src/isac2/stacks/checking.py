@@ -18,7 +18,7 @@ from isac2.stacks.listing import Listing, list_images
 from isac2.stacks.metadata import Metadata
 from isac2.stacks.opening import open_stack
 
-__all__ = ["check_stack"]
+__all__ = ["check_stack", "examine_stack"]
 
 _PIXELS_AT_ONCE = 4 << 20
 _SHOWN = 5
@@ -46,11 +46,30 @@ def check_stack(
         Faults of the table, of the files of pixels, and of single images (counted, the first few
         named by number, from 1).
     """
+    return list(dict.fromkeys(examine_stack(path, root, read_pixels).sentences))
+
+
+def examine_stack(
+    path: str | os.PathLike[str],
+    root: str | os.PathLike[str] | None = None,
+    read_pixels: bool = True,
+) -> Faults:
+    """Look at a stack as `check_stack` does, and also remark what may or may not be as meant.
+
+    Names that lead out of the table's own folder are remarked: a run's table names its input so,
+    and so may a table whose author wants to see other people's files.
+
+    Returns
+    -------
+    Faults
+        `sentences` and `remarks`.
+    """
     faults = Faults(collect=True)
     try:
         listing = list_images(str(path), faults)
     except InputError as error:
-        return [*faults.sentences, str(error)]
+        faults.add(str(error))
+        return faults
     files = _open_files(path, listing, None if root is None else Path(root), faults)
     _check_sizes(listing, files, faults)
     _check_numbers(path, listing, files, faults)
@@ -63,7 +82,7 @@ def check_stack(
             faults.add(str(error))
     else:
         _check_metadata(path, metadata, faults)
-    return list(dict.fromkeys(faults.sentences))
+    return faults
 
 
 def _open_files(
@@ -97,7 +116,7 @@ def _check_escape(
     places = [Path(os.path.normpath(folder.absolute() / source)) for folder in folders[:3]]
     homes = [folder.absolute() for folder in folders[:3]]
     if not any(place.is_relative_to(home) for place in places for home in homes):
-        faults.add(f"{path} names {source}, which leads out of its own folder.")
+        faults.remark(f"{path} names {source}, which leads out of its own folder.")
 
 
 def _check_sizes(listing: Listing, files: Sequence[ImageFile | None], faults: Faults) -> None:

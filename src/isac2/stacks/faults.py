@@ -23,10 +23,15 @@ class Faults:
 
     def __init__(self, collect: bool = False) -> None:
         self.sentences: list[str] = []
-        self._collect = collect
+        self.remarks: list[str] = []
+        self.collects = collect
 
     def add(self, sentence: str) -> None:
         """Report one fault, in one sentence that names file and image."""
-        if not self._collect:
+        if not self.collects:
             raise InputError(sentence)
         self.sentences.append(sentence)
+
+    def remark(self, sentence: str) -> None:
+        """Keep what is no fault in itself, but may be one to whoever did not expect it."""
+        self.remarks.append(sentence)

@@ -84,7 +84,7 @@ def _by_name(names: list[str], slots: NDArray[np.int64]) -> Listing:
 
 def _list_star(path: Path, faults: Faults) -> Listing:
     """List the images of a RELION star, reporting names and numbers that cannot be read."""
-    tables = read_star(path)
+    tables = read_star(path, faults)
     label = "rlnImageName"
     particles = next((table for table in tables.values() if label in table), None)
     if particles is None:

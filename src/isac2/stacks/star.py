@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,15 @@ from numpy.typing import ArrayLike, NDArray
 from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.stacks._text import RowError, TextColumn, by_runs, cut_rows, join_rows, text_column
+from isac2.stacks.faults import Faults
 
 __all__ = ["StarTable", "read_star", "write_star"]
 
 _CHUNK_BYTES = 4 << 20
 _WRITTEN_ROWS = 50_000
+_SHOWN = 5  # lines with the same fault that are named
+_MOST_KINDS_OF_LINES = 20
+_REPEATED = "\0"  # takes the place of a label that is there already
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,16 @@ class StarTable:
         return StarTable({name: text[rows] for name, text in self.columns.items()}, self.is_loop)
 
 
-def read_star(path: str | os.PathLike[str]) -> dict[str, StarTable]:
+def read_star(path: str | os.PathLike[str], faults: Faults | None = None) -> dict[str, StarTable]:
     """Read the tables of a STAR file as text.
 
     Parameters
     ----------
     path : path-like
         The file.
+    faults : Faults, optional
+        Where to report what is wrong. With one that collects, lines that do not fit are left out,
+        of doubled tables and columns the first is taken, and the rest of the file is read.
 
     Returns
     -------
@@ -94,13 +102,13 @@ def read_star(path: str | os.PathLike[str]) -> dict[str, StarTable]:
     if b"\0" in data:
         raise InputError(f"{path} holds binary data, so it is no STAR file.")
     tables: dict[str, StarTable] = {}
-    try:
-        for name, table in _parse_tables(data):
-            if name in tables:
-                raise ValueError(f"there are two tables data_{name}")
+    where = f"{path} is not a readable STAR file"
+    report = _Report(where, faults or Faults())
+    for name, table in _parse_tables(data, report):
+        if name in tables:
+            report(f"there are two tables data_{name}")
+        else:
             tables[name] = table
-    except ValueError as error:
-        raise InputError(f"{path} is not a readable STAR file: {error}.") from None
     if not tables:
         raise InputError(f"{path} is not a STAR file: it has no line that begins with data_.")
     return tables
@@ -111,15 +119,39 @@ _BLOCK = re.compile(rb"^[ \t]*data_([^\s]*)[^\n]*$", re.MULTILINE)
 _VALUE = re.compile(rb"""(?:"([^"]*)"|'([^']*)')(?:\s+#.*)?|([^\s#].*?)(?:\s#.*)?""")
 
 
-def _parse_tables(data: bytes) -> Iterator[tuple[str, StarTable]]:
-    """Yield the name and the table of each block; `ValueError` says what is wrong."""
+class _Report:
+    """Reports faults of one file, those of lines not more often than anybody reads."""
+
+    def __init__(self, where: str, faults: Faults) -> None:
+        self._where = where
+        self._faults = faults
+
+    def __call__(self, fault: str) -> None:
+        """Report one fault."""
+        self._faults.add(f"{self._where}: {fault}.")
+
+    def lines(self, numbers: Sequence[int], fault: str) -> None:
+        """Report the same fault of several lines."""
+        if not self._faults.collects:
+            self(f"line {numbers[0]} {fault}")
+        elif len(numbers) == 1:
+            self(f"line {numbers[0]} {fault} (images are counted without it)")
+        else:
+            shown = ", ".join(str(number) for number in numbers[:_SHOWN])
+            more = f" and {len(numbers) - _SHOWN} more" if len(numbers) > _SHOWN else ""
+            self(f"each of the lines {shown}{more} {fault} (images are counted without them)")
+
+
+def _parse_tables(data: bytes, report: _Report) -> Iterator[tuple[str, StarTable]]:
+    """Yield the name and the table of each block, as far as it can be read."""
     start = _next_block(data, 0)
     while start >= 0:
         end = _next_block(data, start + 1)
         match = _BLOCK.match(data, start)
         assert match is not None
         name = match.group(1).decode("utf-8", "replace")
-        yield name, _parse_block(data, match.end(), end if end >= 0 else len(data), name)
+        part = (match.end(), end if end >= 0 else len(data))
+        yield name, _parse_block(data, part, name, report)
         start = end
 
 
@@ -135,12 +167,12 @@ def _next_block(data: bytes, position: int) -> int:
     return -1
 
 
-def _parse_block(data: bytes, start: int, end: int, name: str) -> StarTable:
+def _parse_block(data: bytes, part: tuple[int, int], name: str, report: _Report) -> StarTable:
     """Parse what follows one `data_` line up to the next."""
     labels: list[str] = []
     values: list[bytes] = []
     is_loop = False
-    position = start
+    position, end = part
     while position < end:
         stop = data.find(b"\n", position, end)
         stop = end if stop < 0 else stop
@@ -148,72 +180,94 @@ def _parse_block(data: bytes, start: int, end: int, name: str) -> StarTable:
         if words and words[0] == b"loop_" and not is_loop and not labels:
             is_loop = True
         elif words and words[0].startswith(b"_"):
-            labels.append(_new_label(words[0], labels, data, position))
+            labels.append(_new_label(words[0], labels, (data, position), report))
             if not is_loop:
-                values.append(_single_value(words, data, position))
+                values.append(_single_value(words, (data, position), report))
         elif words and not words[0].startswith(b"#"):
             break
         position = stop + 1
+    left = bool(data[position:end].strip())
     if not is_loop:
-        if data[position:end].strip():
-            raise ValueError(
-                f"line {_line_number(data, position)} of table data_{name} is neither loop_ nor "
-                "a label"
-            )
-        return StarTable(
-            {label: text_column([text]) for label, text in zip(labels, values, strict=True)}, False
-        )
+        if left:
+            line = _line_number(data, position)
+            report(f"line {line} of table data_{name} is neither loop_ nor a label")
+        columns = {label: text_column([text]) for label, text in zip(labels, values, strict=True)}
+        columns.pop(_REPEATED, None)
+        return StarTable(columns, False)
     if not labels:
-        if data[position:end].strip():
-            raise ValueError(f"table data_{name} has rows but no column labels")
+        if left:
+            report(f"table data_{name} has rows but no column labels")
         return StarTable({}, True)
-    return StarTable(_parse_rows(data, position, end, labels), True)
+    columns = _parse_rows(data, (position, end), labels, report)
+    columns.pop(_REPEATED, None)
+    return StarTable(columns, True)
 
 
-def _new_label(word: bytes, labels: list[str], data: bytes, position: int) -> str:
-    """Return a column's label, refusing one that is there already."""
+def _new_label(word: bytes, labels: list[str], place: tuple[bytes, int], report: _Report) -> str:
+    """Return a column's label, another one, once reported, when it is there already."""
     label = word[1:].decode("utf-8", "replace")
     if label in labels:
-        raise ValueError(f"line {_line_number(data, position)} repeats the column {label}")
+        report(f"line {_line_number(*place)} repeats the column {label}")
+        return _REPEATED
     return label
 
 
-def _single_value(words: list[bytes], data: bytes, position: int) -> bytes:
+def _single_value(words: list[bytes], place: tuple[bytes, int], report: _Report) -> bytes:
     """Return the value of a `label value` line, without its quotes or a comment behind it."""
     match = _VALUE.fullmatch(words[1].strip()) if len(words) > 1 else None
     if match is None:
-        raise ValueError(f"line {_line_number(data, position)} has a label without a value")
+        report(f"line {_line_number(*place)} has a label without a value")
+        return b""
     if match[3] is not None:
         return match[3].rstrip()
     return match[1] if match[1] is not None else match[2]
 
 
-def _parse_rows(data: bytes, start: int, end: int, labels: list[str]) -> dict[str, TextColumn]:
+def _parse_rows(
+    data: bytes, part: tuple[int, int], labels: list[str], report: _Report
+) -> dict[str, TextColumn]:
     """Cut the rows of a loop into columns, a few megabytes of text at a time."""
     chunks: list[list[TextColumn]] = []
-    position = start
+    position, end = part
     while position < end:
         stop = min(position + _CHUNK_BYTES, end)
         if stop < end:
             newline = data.find(b"\n", stop, end)
             stop = end if newline < 0 else newline + 1
-        try:
-            chunks.append(cut_rows(data[position:stop], len(labels)))
-        except RowError as error:
-            line = _line_number(data, position) + error.line
-            raise ValueError(f"line {line} {error.fault}") from None
+        first_line = partial(_line_number, data, position)
+        chunks.append(_cut_rows(data[position:stop], len(labels), first_line, report))
         position = stop
     columns = {}
     for number, label in enumerate(labels):
         parts = [chunk[number] for chunk in chunks if len(chunk[number])]
-        rows = sum(len(part) for part in parts)
-        width = max((part.itemsize for part in parts), default=1)
-        if rows * width > (64 << 20) + 8 * (end - start):
-            raise ValueError(f"column {label} has a value of {width} characters")
+        rows = sum(len(piece) for piece in parts)
+        width = max((piece.itemsize for piece in parts), default=1)
+        if rows * width > (64 << 20) + 8 * (end - part[0]):
+            report(f"column {label} has a value of {width} characters")
+            return {label: np.empty(0, "S1") for label in labels}
         columns[label] = np.concatenate(parts) if parts else np.empty(0, "S1")
         for chunk in chunks:
             chunk[number] = np.empty(0, "S1")
     return columns
+
+
+def _cut_rows(
+    text: bytes, count: int, first_line: Callable[[], int], report: _Report
+) -> list[TextColumn]:
+    """Cut lines into columns, without those lines that do not fit, which are reported."""
+    for _ in range(_MOST_KINDS_OF_LINES):
+        try:
+            return cut_rows(text, count)
+        except RowError as error:
+            first = first_line()
+            report.lines([first + line for line in error.lines], error.fault)
+            # Blank lines are skipped, and keep the numbers of those that follow.
+            lines = text.split(b"\n")
+            for line in error.lines:
+                lines[line] = b""
+            text = b"\n".join(lines)
+    report(f"from line {first_line()} on there are more lines that do not fit")
+    return [np.empty(0, "S1")] * count
 
 
 def _line_number(data: bytes, position: int) -> int:
