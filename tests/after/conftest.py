@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from isac2.run.displays import SilentDisplay
 from isac2.run.options import Settings
 from isac2.run.runner import run_isac
 from isac2.simulate import PRESETS, simulate_stack
+from isac2.stacks import WriteOptions, open_stack, write_stack
 
 SETTINGS = Settings(
     radius=21,
@@ -59,16 +61,27 @@ class World:
         """Particles of the same views that no run has seen."""
         return self.folder / "new" / "particles.star"
 
+    @property
+    def new_truth(self) -> Path:
+        """What is known of them."""
+        return self.folder / "new" / "truth.npz"
+
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Simulate the particles and run both runs."""
-    from dataclasses import replace
-
     folder = tmp_path_factory.mktemp("world")
-    tiny = PRESETS["tiny"].with_changes(views=3, junk_fraction=0.05)
-    simulate_stack(tiny.with_changes(particles=200), folder / "particles")
-    simulate_stack(tiny.with_changes(particles=100, seed=2), folder / "new")
+    recipe = PRESETS["tiny"].with_changes(particles=300, views=3, snr=1.0, junk_fraction=0.05)
+    everything = simulate_stack(recipe, folder / "everything")
+    stack = open_stack(everything.star)
+    with np.load(everything.truth) as archive:
+        truth = dict(archive)
+    for name, rows in (("particles", np.arange(200)), ("new", np.arange(200, 300))):
+        (folder / name).mkdir()
+        copied = WriteOptions(copy_pixels=True)
+        write_stack(folder / name / "particles.star", stack.select(rows), copied)
+        some = {key: value[rows] if len(value) == 300 else value for key, value in truth.items()}
+        np.savez(folder / name / "truth.npz", **some)
     made = World(folder)
     run_isac(made.star, made.run, SETTINGS, SilentDisplay())
     run_isac(made.star, made.other_run, replace(SETTINGS, seed=2), SilentDisplay())

@@ -25,6 +25,7 @@ from isac2.stacks.relion import RelionParticles, read_relion_particles
 __all__ = [
     "Classification",
     "evaluate_run",
+    "numbers_of_note",
     "radius_of_run",
     "read_classification",
     "read_truth",
@@ -129,7 +130,7 @@ def radius_of_run(directory: Path) -> float | None:
         record = json.loads((directory / "run.json").read_text(encoding="utf-8"))
         return float(record["options"]["radius"])
     except (OSError, ValueError, KeyError, TypeError):
-        numbers = _numbers_of_note(directory / "README_shrink_ratio.txt")
+        numbers = numbers_of_note(directory / "README_shrink_ratio.txt")
         return numbers[1] if len(numbers) == 2 else None
 
 
@@ -144,7 +145,7 @@ def _read_sphire(directory: Path, count: int) -> Classification:
                 f"{count} particles: give the truth of the same stack."
             )
         classes[members] = number
-    numbers = _numbers_of_note(directory / "README_shrink_ratio.txt")
+    numbers = numbers_of_note(directory / "README_shrink_ratio.txt")
     ratio, radius = numbers if len(numbers) == 2 else (1.0, None)
     return Classification(classes, _poses_of_sphire(directory, count, ratio), radius)
 
@@ -186,7 +187,7 @@ def _members_of_averages(file: Path) -> list[NDArray[np.int64]]:
         ) from None
 
 
-def _numbers_of_note(note: Path) -> list[float]:
+def numbers_of_note(note: Path) -> list[float]:
     """Return the numbers that stand alone on a line: the shrink ratio, the radius in pixels."""
     numbers = []
     for line in note.read_text(encoding="utf-8").splitlines() if note.is_file() else []:

@@ -32,6 +32,7 @@ class Verb(NamedTuple):
 
 VERBS = {
     "run": Verb("isac2.cli.run", "Sort a particle stack into validated class averages."),
+    "suggest": Verb("isac2.cli.suggest", "Measure a stack and say what to give a run."),
     "status": Verb("isac2.cli.status", "Say how far a run is, also while it goes on."),
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
@@ -41,6 +42,8 @@ VERBS = {
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),
     "select": Verb("isac2.cli.select", "Write the particles of chosen classes."),
     "substack": Verb("isac2.cli.substack", "Write the particles of all classes to a folder."),
+    "rerun": Verb("isac2.cli.rerun", "Classify chosen particles of a run again."),
+    "assign": Verb("isac2.cli.assign", "Give new particles to the classes of a run."),
     "compare": Verb("isac2.cli.compare", "Say what comes again from run to run."),
     "beautify": Verb("isac2.cli.beautify", "Average the classes at full size, CTF corrected."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from isac2.cli.choice_options import choice_of, choice_options
 
+if TYPE_CHECKING:
     from isac2.classes.select_files import RunClasses
     from isac2.stacks import Stack
 
@@ -35,73 +34,22 @@ Examples:
 """
 
 
-@click.command(
-    "select",
-    help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
-@click.argument("run")
-@click.argument("outputs", metavar="OUT...", nargs=-1, required=True)
-@click.option("--classes", metavar="LIST", help="Only these classes, as in 1,4-6.")
-@click.option(
-    "--from",
-    "saved",
-    metavar="FILE",
-    help="Only the classes in FILE: averages saved after others were deleted, in any format, or a "
-    "text file of class numbers.",
-)
-@click.option("--min-size", type=int, metavar="N", help="Only classes of at least N members.")
-@click.option("--max-size", type=int, metavar="N", help="Only classes of at most N members.")
-@click.option(
-    "--max-resolution",
-    type=float,
-    metavar="A",
-    help="Only classes resolved to A Angstroms or finer.",
-)
-@click.option(
-    "--max-error", type=float, metavar="PX", help="Only classes of at most this pixel error."
-)
-@click.option(
-    "--min-mirror-consistency",
-    type=float,
-    metavar="SHARE",
-    help="Only classes of at least this mirror consistency, 0 to 1.",
-)
-@click.option("--reject", is_flag=True, help="Take the members of all other classes instead.")
-@click.option(
-    "--unaccounted",
-    is_flag=True,
-    help="Take the particles in no class: alone when no classes are chosen, else with them.",
-)
-@click.option(
-    "--stack",
-    metavar="STACK",
-    help="The particles, row by row those of RUN, where RUN does not say (SPHIRE's), or their "
-    "partners, such as the tilted ones, which then get classes and poses.",
-)
-@click.option("--averages", metavar="FILE", help="Write the averages of the chosen classes, too.")
-def command(run: str, outputs: tuple[str, ...], **words: Any) -> None:
-    from isac2.classes.select_files import classified_particles, open_run_classes
-    from isac2.errors import InputError
+def _select(run: str, outputs: tuple[str, ...], **words: Any) -> None:
+    from isac2.after.choose import chosen_classes, chosen_particles
+    from isac2.classes.select_files import open_run_classes
     from isac2.run.chosen_files import is_id_list, write_chosen_averages, write_chosen_particles
     from isac2.stacks.writing import refuse_existing
 
-    averages, stack = words["averages"], words["stack"]
+    averages, stack, choice = words["averages"], words["stack"], choice_of(words)
     for output in (*outputs, *([averages] if averages else [])):
         refuse_existing(output)
     found = open_run_classes(Path(run))
-    chosen, all_asked = _chosen(found, words)
-    tables = [output for output in outputs if not is_id_list(output)]
+    chosen = chosen_classes(found, choice)
+    needed = stack is not None or not all(is_id_list(output) for output in outputs)
     particles = None
-    if tables or words["unaccounted"] or stack is not None:
-        particles = _particles_of(found, stack, tables, classified_particles)
-    ids = found.table.ids(chosen)
-    if words["unaccounted"]:
-        ids = _with_unaccounted(found, particles, ids, alone=all_asked)
-        if all_asked:
-            chosen = chosen & False
-    if not len(ids):
-        raise InputError(f"no particle of {run} meets what was asked for: ask for less.")
+    if needed or choice.unaccounted:
+        particles = _particles_of(found, stack, needed)
+    ids = chosen_particles(found, choice, None if particles is None else len(particles))
     for output in outputs:
         write_chosen_particles(output, particles, ids)
     if averages:
@@ -110,61 +58,36 @@ def command(run: str, outputs: tuple[str, ...], **words: Any) -> None:
                f"{', '.join(outputs)}")  # fmt: skip
 
 
-def _chosen(found: RunClasses, words: dict[str, Any]) -> tuple[NDArray[np.bool_], bool]:
-    """Return which classes are chosen, and whether nothing was asked for."""
-    import numpy as np
-
-    from isac2.classes.select import Limits, classes_within, parse_numbers
-    from isac2.classes.select_files import saved_classes
-
-    limits = Limits(
-        words["min_size"],
-        words["max_size"],
-        words["max_resolution"],
-        words["max_error"],
-        words["min_mirror_consistency"],
-    )
-    keep = classes_within(found.table, limits, str(found.path))
-    places = np.arange(len(found.table))
-    if words["classes"] is not None:
-        keep &= np.isin(places, parse_numbers(words["classes"], len(found.table)))
-    if words["saved"] is not None:
-        keep &= np.isin(places, saved_classes(found, Path(words["saved"])))
-    asked = words["classes"], words["saved"]
-    nothing = limits == Limits() and asked == (None, None) and not words["reject"]
-    return (~keep if words["reject"] else keep), nothing
-
-
-def _particles_of(found: RunClasses, stack: str | None, tables: list[str], opened: Any) -> Any:
+def _particles_of(found: RunClasses, stack: str | None, needed: bool) -> Stack | None:
     """Return the particles; None where ids alone are asked for and nobody knows the particles."""
+    from isac2.classes.select_files import classified_particles
     from isac2.errors import InputError
 
     try:
-        return opened(found, stack)
+        return classified_particles(found, stack)
     except InputError:
-        if tables or stack is not None:
+        if needed:
             raise
         return None
 
 
-def _with_unaccounted(
-    found: RunClasses, particles: Stack | None, ids: NDArray[np.int64], alone: bool
-) -> NDArray[np.int64]:
-    """Return the ids with, or instead of them, those of the particles in no class."""
-    import numpy as np
-
-    from isac2.errors import InputError
-    from isac2.run.text_tables import read_ids
-
-    if particles is not None:
-        members = found.table.ids(np.ones(len(found.table), bool))
-        rest = np.setdiff1d(np.arange(len(particles)), members)
-    else:
-        listed = found.averages.with_name("not_processed_images.txt")
-        if not listed.is_file():
-            raise InputError(
-                f"{found.path} does not say which particles are in no class: give all of them as "
-                "--stack."
-            )
-        rest = read_ids(listed)
-    return rest if alone else np.union1d(ids, rest)
+command = click.Command(
+    "select",
+    callback=_select,
+    params=[
+        click.Argument(["run"]),
+        click.Argument(["outputs"], metavar="OUT...", nargs=-1, required=True),
+        *choice_options(),
+        click.Option(
+            ["--stack"],
+            metavar="STACK",
+            help="The particles, row by row those of RUN, where RUN does not say (SPHIRE's), or "
+            "their partners, such as the tilted ones, which then get classes and poses.",
+        ),
+        click.Option(
+            ["--averages"], metavar="FILE", help="Write the averages of the chosen classes, too."
+        ),
+    ],
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
