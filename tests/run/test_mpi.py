@@ -64,6 +64,11 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
+def test_ranks_tell_each_other_values_and_errors(mpirun: list[str]) -> None:
+    done = _launch([*mpirun, "3", sys.executable, str(PROGRAM.with_name("mpi_checks.py"))])
+    assert (done.returncode, done.stdout) == (0, "all is well\n"), done.stderr
+
+
 @pytest.mark.parametrize(("ranks", "threads"), [(1, 1), (2, 1), (2, 2), (3, 1), (4, 2)])
 def test_the_result_does_not_depend_on_ranks_and_threads(
     ranks: int, threads: int, mpirun: list[str], tiny: Any, finished: RunDirectory, tmp_path: Path

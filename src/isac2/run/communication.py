@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from traceback import format_tb
 from typing import Any, Protocol, TypeVar
@@ -124,7 +124,7 @@ class MpiRanks:
         self.received_bytes, self.exchanges, self.waited_seconds = 0, 0, 0.0
         self._calls = 0
         self._waiting = False
-        self._all_know = False
+        self._known: BaseException | None = None
 
     @property
     def is_first(self) -> bool:
@@ -182,7 +182,7 @@ class MpiRanks:
 
     def tell(self, error: BaseException) -> bool:
         """Let the other ranks know of an error here; whether they all do."""
-        if self._all_know:
+        if self._is_known(error):
             return True
         if self._waiting:
             return False
@@ -194,10 +194,19 @@ class MpiRanks:
             return True
         return False
 
-    def wait_for_all(self) -> None:
-        """Wait, not for ever, until every rank has come here."""
-        with suppress(TimeoutError):
+    def _is_known(self, error: BaseException | None) -> bool:
+        """Whether an error, or what it was made from, is the one that was raised on all ranks."""
+        while error is not None and error is not self._known:
+            error = error.__cause__ or error.__context__
+        return error is not None
+
+    def wait_for_all(self) -> bool:
+        """Wait, not for ever, until every rank has come here; whether they have."""
+        try:
             self._wait(self._world.Ibarrier(), _SECONDS_FOR_OTHERS)
+        except Exception:
+            return False
+        return True
 
     def abort(self, code: int) -> None:
         """End all ranks at once."""
@@ -205,7 +214,6 @@ class MpiRanks:
 
     def _try(self, function: Callable[[], Any], dump: bool) -> tuple[_Outcome, bytes]:
         """Call a function; what came out, and as bytes where they are asked for."""
-        self._all_know = False
         found = _Outcome()
         try:
             found.value = function()
@@ -230,12 +238,11 @@ class MpiRanks:
         failed = everybody[:, 2] != 0
         if failed.any():
             parts = self._gather(data if failed[self.rank] else b"", everybody[:, 3] * failed)
-            self._all_know = True
             first = int(np.flatnonzero(failed)[0])
-            if first == self.rank and found.error is not None:
-                raise found.error
-            error: BaseException = self._loads(parts[first])
-            raise error
+            # the rank's own error knows where it was raised
+            own = found.error if first == self.rank else None
+            self._known = own or self._loads(parts[first])
+            raise self._known
         if (everybody[:, :2] != mine[:2]).any():
             raise RunError(
                 "The ranks of the run are not doing the same any more: use one version of isac2 "
@@ -362,7 +369,8 @@ def _end_all(ranks: MpiRanks, error: BaseException, say: Callable[[BaseException
             say(error)
             _flush()
         ranks.abort(code)
-    ranks.wait_for_all()
+    if not ranks.wait_for_all():
+        ranks.abort(code)
     from mpi4py import MPI
 
     MPI.Finalize()
