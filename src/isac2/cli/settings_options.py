@@ -21,6 +21,17 @@ class SettingsOption(click.Option):
         super().__init__(declarations, **attributes)
         self.group = group
 
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Say how to get a radius where there is none."""
+        try:
+            return super().process_value(ctx, value)
+        except click.MissingParameter:
+            raise click.UsageError(
+                f"Missing option '{self.opts[0]}': half the longest diameter of the particle, in "
+                "pixels of the images; 'isac2 suggest STACK' measures it",
+                ctx,
+            ) from None
+
 
 class SettingsCommand(click.Command):
     """A command whose help shows the options by the groups of the table."""
