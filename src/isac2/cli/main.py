@@ -37,6 +37,7 @@ VERBS = {
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
     "view": Verb("isac2.cli.view", "Choose classes in the browser, also while a run goes on."),
+    "relion": Verb("isac2.cli.relion", "Run as an External job of RELION."),
     "report": Verb("isac2.cli.report", "Write the page that shows a run."),
     "info": Verb("isac2.cli.info", "Say what is in a particle stack."),
     "validate": Verb("isac2.cli.validate", "Find everything that is wrong with a particle stack."),

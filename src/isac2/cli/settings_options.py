@@ -49,16 +49,22 @@ class SettingsCommand(click.Command):
                 formatter.write_dl(rows)
 
 
-def settings_options() -> list[click.Parameter]:
+def settings_options(flags_have_values: bool = False) -> list[click.Parameter]:
     """Return one click option for each row of the table, in its order.
 
     The values are handed on under the field names of `isac2.run.options.Settings`, which checks
     them; click only parses the text.
+
+    Parameters
+    ----------
+    flags_have_values : bool
+        Flags may be followed by yes or no, for programs that cannot give an option without a value.
     """
-    return [_click_option(name, option) for name, option in option_table().items()]
+    table = option_table().items()
+    return [_click_option(name, option, flags_have_values) for name, option in table]
 
 
-def _click_option(name: str, option: Option) -> click.Option:
+def _click_option(name: str, option: Option, flags_have_values: bool) -> click.Option:
     default = option_default(name)
     required = default is MISSING
     kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
@@ -68,7 +74,9 @@ def _click_option(name: str, option: Option) -> click.Option:
     # the attributes that make an option required or a flag exclude a default of None
     attributes: dict[str, Any] = {"required": True} if required else {"default": default}
     if option.value_type is bool:
-        attributes["is_flag"] = True
+        attributes["is_flag"] = not flags_have_values
+        if flags_have_values:
+            attributes["flag_value"] = True
     return SettingsOption(
         [f"--{option.name}", name],
         option.group,
