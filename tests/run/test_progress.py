@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
+from isac2.run import progress as progress_module
 from isac2.run.displays import LiveDisplay, PlainDisplay, open_display
 from isac2.run.memory import peak_memory_in_bytes, reset_peak_memory
 from isac2.run.progress import Position, Progress, duration_text
@@ -97,12 +98,12 @@ def test_time_left_of_a_generation_is_an_upper_bound_from_the_last_round() -> No
         assert recorder.positions[-1].seconds_left is None
         clock.now += 20
         progress.begin_round((1, 1, 2), 0, 7)
-        assert recorder.positions[-1].seconds_left == 6 * 20.0
+        assert recorder.positions[-1].seconds_left == 7 * 20.0
         progress.step("groups", 1, 20)
-        assert recorder.positions[-1].seconds_left == 6 * 20.0
+        assert recorder.positions[-1].seconds_left == 7 * 20.0
         clock.now += 30
         progress.begin_round((1, 2, 1), 500, 7)
-        assert recorder.positions[-1].seconds_left == 7 * 30.0
+        assert recorder.positions[-1].seconds_left == 8 * 30.0
         progress.end_rounds(700)
     assert (recorder.positions[-1].generation, recorder.positions[-1].accounted) == (0, 700)
     assert recorder.positions[-1].images == 2000
@@ -116,7 +117,7 @@ def test_plain_lines_come_with_news_or_after_a_while() -> None:
     display.show(position)
     assert stream.getvalue() == (
         "clustering; main 1, generation 2, round 3; 800 of 2000 particles accounted for; "
-        "1 min 01 s so far, at most 2 min 00 s left in this generation\n"
+        "1 min 01 s so far, at most about 2 min 00 s left in this generation\n"
     )
     clock.now += 31
     display.show(position)
@@ -149,7 +150,7 @@ def test_a_terminal_gets_a_panel_with_everything() -> None:
         "clustering: sorting 4/6",
         "main iteration 1, generation 2, round 3",
         "800 of 2000 particles",
-        "1 min 01 s so far, at most 2 min 00 s left in this generation",
+        "1 min 01 s so far, at most about 2 min 00 s left in this generation",
     ):
         assert part in shown
     assert "[a] message" in stream.getvalue()
@@ -183,3 +184,20 @@ def test_peak_memory_sees_an_allocation_and_forgets_it() -> None:
 )
 def test_time_spans_read_well(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_a_long_log_is_put_aside_and_the_oldest_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "_LONGEST_LOG_BYTES", 200)
+    log = tmp_path / "isac2.log"
+    progress = Progress(Recorder(), log)
+    for number in range(100):
+        progress.note(f"message {number:03d}")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["isac2.log", "isac2.log.1", "isac2.log.2", "isac2.log.3"]
+    assert all(path.stat().st_size < 250 for path in tmp_path.iterdir())
+    kept = "".join((tmp_path / name).read_text() for name in reversed(names))
+    numbers = [int(line[-3:]) for line in kept.splitlines()]
+    assert numbers == list(range(numbers[0], 100))
+    assert numbers[0] > 0

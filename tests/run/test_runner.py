@@ -343,6 +343,7 @@ def test_stacks_that_cannot_be_used_are_named(name: str, write: Any, tmp_path: P
 
 
 def test_a_second_run_in_the_folder_is_refused(tiny: Any, copy: RunDirectory) -> None:
+    copy.finished.unlink()
     before = _files(copy)
     with only_run_in(copy.path), pytest.raises(InputError, match="in use by another run"):
         run_isac(tiny.path, copy.path, tiny.settings, SilentDisplay())

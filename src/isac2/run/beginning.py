@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from isac2.clustering.state import IsacState
 from isac2.errors import InputError, RunError
-from isac2.run.checkpoint import load_state, save_state
+from isac2.run.checkpoint import DamagedStateError, load_state, save_state
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings
 from isac2.run.record import (
@@ -24,7 +25,9 @@ from isac2.stacks import Stack
 __all__ = [
     "TooFewImagesError",
     "begin_run",
+    "last_good_state",
     "leaving_nothing_without_images",
+    "read_same_run",
     "saying_how_to_go_on",
 ]
 
@@ -86,24 +89,32 @@ def begin_run(directory: RunDirectory, stack: Stack, settings: Settings) -> RunR
         When the run in the folder is of another stack or of other settings, or there is nothing to
         restart.
     """
-    given = describe_input(stack)
     if directory.is_new():
         if settings.restart != _NO_RESTART:
             raise InputError(
                 f"--restart={settings.restart}: there is no run in {directory.path} to restart, so "
                 "leave the option out."
             )
-        return _make_new(directory, settings, given)
+        return _make_new(directory, settings, describe_input(stack))
+    record = read_same_run(directory, stack, settings)
+    _remove_leftovers(directory)
+    if settings.restart != _NO_RESTART:
+        _go_back(directory, record, settings.restart)
+    return record
+
+
+def read_same_run(directory: RunDirectory, stack: Stack, settings: Settings) -> RunRecord:
+    """Read the record of a run; refuse one of another stack or of other settings.
+
+    Nothing is written, so that a finished run may lie where nothing can be.
+    """
     record = read_record(directory.run_json)
-    changed = differences(record, settings, given)
+    changed = differences(record, settings, describe_input(stack))
     if changed:
         raise InputError(
             f"The run in {directory.path} was started differently ({'; '.join(changed)}): give the "
             "same again, or a new folder for the output."
         )
-    _remove_leftovers(directory)
-    if settings.restart != _NO_RESTART:
-        _go_back(directory, record, settings.restart)
     return record
 
 
@@ -145,6 +156,22 @@ def _remove_leftovers(directory: RunDirectory) -> None:
     """Remove what `isac2.files.atomic_path` had not yet renamed when a run was killed."""
     for path in directory.path.rglob(".*.tmp*"):
         path.unlink(missing_ok=True)
+
+
+def last_good_state(directory: RunDirectory) -> IsacState | None:
+    """Return the last saved point that is good, and remove what came after it; None for none.
+
+    The method comes from any saved point to the same end, so that only time is lost.
+    """
+    for main_iteration in range(directory.last_finished_main(), 0, -1):
+        try:
+            state = load_state(directory.state_after_main(main_iteration))
+        except DamagedStateError:
+            continue
+        directory.remove_after_main(main_iteration)
+        return state
+    directory.remove_after_main(0)
+    return None
 
 
 def _go_back(directory: RunDirectory, record: RunRecord, restart: int) -> None:

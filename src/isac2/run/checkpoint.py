@@ -10,7 +10,8 @@ import hashlib
 import json
 import socket
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,26 @@ from isac2.errors import RunError
 from isac2.files import atomic_path
 from isac2.run.communication import Ranks
 
-__all__ = ["check_same", "load_arrays", "load_state", "save_arrays", "save_state"]
+__all__ = [
+    "DamagedStateError",
+    "check_same",
+    "is_as_saved",
+    "load_arrays",
+    "load_state",
+    "save_arrays",
+    "save_checksums",
+    "save_state",
+]
 
 Arrays = dict[str, NDArray[Any]]
 
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same state makes the same bytes
 _DOCUMENT, _CHECKSUM = "document", "checksum"
+_CHUNK_BYTES = 2**24
+
+
+class DamagedStateError(RunError):
+    """What was saved is not there any more, or not as it was saved."""
 
 
 def check_same(ranks: Ranks, state: IsacState) -> None:
@@ -84,8 +99,10 @@ def load_state(path: Path) -> IsacState:
 
     Raises
     ------
+    DamagedStateError
+        When the file is missing or damaged.
     RunError
-        When the file is missing, damaged or of another version.
+        When it is of another version.
     """
     arrays, document = load_arrays(path)
     values: dict[str, Any] = {}
@@ -125,7 +142,7 @@ def load_arrays(path: Path) -> tuple[Arrays, Any]:
 
     Raises
     ------
-    RunError
+    DamagedStateError
         When the file is missing or damaged.
     """
     try:
@@ -136,10 +153,28 @@ def load_arrays(path: Path) -> tuple[Arrays, Any]:
             raise ValueError("its checksum is wrong")
         return arrays, json.loads(arrays.pop(_DOCUMENT).tobytes())
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(
-            f"The saved state {path} cannot be read ({error}): start again in a new output "
-            "directory, or go back with --restart."
+        raise DamagedStateError(
+            f"The saved state {path} cannot be read ({error}): give the command of the run again "
+            "without --restart, which goes on from the last saved point that is good."
         ) from None
+
+
+def save_checksums(path: Path, file: Path) -> None:
+    """Save the checksums of a large file, for `is_as_saved`."""
+    save_arrays(path, {"checksums": np.fromiter(_checksums(file), np.uint32)})
+
+
+def is_as_saved(path: Path, file: Path) -> bool:
+    """Whether a file has the checksums that `save_checksums` wrote to `path`."""
+    saved = load_arrays(path)[0]["checksums"]
+    return np.array_equal(np.fromiter(_checksums(file), np.uint32), saved)
+
+
+def _checksums(file: Path) -> Iterator[int]:
+    """CRC-32 of a file, piece by piece: as fast as the disk."""
+    with file.open("rb") as content:
+        while chunk := content.read(_CHUNK_BYTES):
+            yield zlib.crc32(chunk)
 
 
 def _digest(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -248,6 +248,21 @@ class RunDirectory:
         return self.path / "state"
 
     @property
+    def input_state(self) -> Path:
+        """How the files of the input were when they were read."""
+        return self.state / "input.npz"
+
+    @property
+    def spectrum_state(self) -> Path:
+        """Factors that equalise the power spectra (``--VPP``)."""
+        return self.state / "spectrum.npz"
+
+    @property
+    def working_images_state(self) -> Path:
+        """Checksums of the working images."""
+        return self.state / "working_images.npz"
+
+    @property
     def prealignment_state(self) -> Path:
         """What the pre-alignment found."""
         return self.state / "prealignment.npz"

@@ -157,7 +157,7 @@ def _time_text(position: Position) -> str:
     if position.seconds_left is not None:
         left = duration_text(position.seconds_left)
         if position.generation:
-            text += f", at most {left} left in this generation"
+            text += f", at most about {left} left in this generation"
         else:
             text += f", about {left} left in this phase"
     return text

@@ -7,10 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from isac2.run.communication import OneRank, Ranks
+from isac2.run.communication import Ranks
 from isac2.run.compiling import telling_of_compilation
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay, open_display
+from isac2.run.input_files import FileMark, check_unchanged, mark_files
 from isac2.run.options import Settings
 from isac2.run.parallel import open_workers, threads_of_rank
 from isac2.run.progress import Display, Progress, duration_text
@@ -39,6 +40,7 @@ class Job:
     workers: Workers
     progress: Progress
     ranks: Ranks
+    input_files: tuple[FileMark, ...]
 
     def first(self, function: Callable[[], Value]) -> Value:
         """Return what the first rank's `function()` returns: for all that touches files."""
@@ -79,7 +81,8 @@ class Job:
         write_record(self.directory.run_json, self.record)
 
     def tell_images(self, done: int, total: int) -> None:
-        """Show how many images a step has worked on."""
+        """Show how many images a step has read, which must not have changed meanwhile."""
+        check_unchanged(self.input_files)
         self.progress.step("image", done, total)
 
     def tell_rounds(self, done: int, total: int) -> None:
@@ -98,17 +101,18 @@ def open_job(
     directory: RunDirectory,
     record: RunRecord,
     display: Display | None,
-    ranks: Ranks | None = None,
+    ranks: Ranks,
 ) -> Iterator[Job]:
     """Start the workers and the display of a run."""
-    ranks = ranks or OneRank()
     record.threads, record.ranks = threads_of_rank(settings.threads, ranks), ranks.count
     with open_workers(record.threads, ranks) as workers, ExitStack() as shown:
         if not ranks.is_first:
             display = SilentDisplay()
         display = display or shown.enter_context(open_display())
         log = directory.log if ranks.is_first else None
-        job = Job(stack, settings, directory, record, workers, Progress(display, log), ranks)
+        progress = Progress(display, log)
+        files = mark_files(stack) if ranks.is_first else ()
+        job = Job(stack, settings, directory, record, workers, progress, ranks, files)
         _introduce(job)
         shown.enter_context(telling_of_compilation(job.progress.note))
         try:

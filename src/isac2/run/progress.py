@@ -18,6 +18,9 @@ from isac2.run.memory import peak_memory_in_bytes, reset_peak_memory
 
 __all__ = ["Display", "PhaseRecord", "Position", "Progress", "duration_text"]
 
+_LONGEST_LOG_BYTES = 2**20
+_OLD_LOGS = 3
+
 
 @dataclass(frozen=True)
 class Position:
@@ -151,7 +154,8 @@ class Progress:
         """Say which round of a generation begins.
 
         The time left is that of the running generation, if it takes all the rounds it may and they
-        take as long as the last one did: how many generations will follow nobody can know.
+        take as long as the last one did, and its end, where classes are compared, as long as one
+        more: how many generations will follow nobody can know.
 
         Parameters
         ----------
@@ -169,7 +173,7 @@ class Progress:
         main_iteration, generation, sac_round = place
         left = None
         if self._round_seconds and sac_round <= most_rounds:
-            left = self._round_seconds * (most_rounds - sac_round + 1)
+            left = self._round_seconds * (most_rounds - sac_round + 2)
         self._move(
             replace(
                 self.position,
@@ -192,6 +196,7 @@ class Progress:
     def note(self, message: str) -> None:
         """Write one line to the log and show it."""
         if self._log is not None:
+            _rotate(self._log)
             stamp = datetime.now().astimezone().isoformat(timespec="seconds")
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(f"{stamp}  {message}\n")
@@ -205,6 +210,16 @@ class Progress:
     def _move(self, position: Position) -> None:
         self.position = replace(position, seconds=self.seconds)
         self._display.show(self.position)
+
+
+def _rotate(log: Path) -> None:
+    """Put a log that has grown long aside, as ``<name>.1``; older ones move on, the oldest goes."""
+    if not log.exists() or log.stat().st_size < _LONGEST_LOG_BYTES:
+        return
+    for number in range(_OLD_LOGS, 0, -1):
+        newer = log if number == 1 else log.with_name(f"{log.name}.{number - 1}")
+        if newer.exists():
+            newer.replace(log.with_name(f"{log.name}.{number}"))
 
 
 def duration_text(seconds: float) -> str:

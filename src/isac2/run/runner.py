@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +18,22 @@ from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
 from isac2.clustering.generations import isac, start_state
-from isac2.clustering.sac import has_converged, search_space
-from isac2.clustering.state import IsacState, StableGroup
+from isac2.clustering.sac import search_space
+from isac2.clustering.state import IsacState
 from isac2.files import write_text_atomic
 from isac2.images.resample import resample
 from isac2.run.beginning import (
     TooFewImagesError,
     begin_run,
     leaving_nothing_without_images,
+    read_same_run,
     saying_how_to_go_on,
 )
-from isac2.run.checkpoint import check_same, load_arrays, load_state, save_arrays, save_state
+from isac2.run.checkpoint import (
+    check_same,
+    save_arrays,
+    save_checksums,
+)
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import open_display
@@ -41,12 +45,19 @@ from isac2.run.final_files import (
     write_shrink_ratio,
 )
 from isac2.run.generation_files import (
-    MeasuredGroup,
-    write_generation,
-    write_main_iteration,
     write_prealignment,
-    write_start_of_main,
 )
+from isac2.run.generation_steps import (
+    accounted_in,
+    announce_round,
+    begin_generation,
+    keep_generation,
+    measured,
+    note_round,
+    record_generation,
+    save_step,
+)
+from isac2.run.input_files import mark_files, note_changes
 from isac2.run.job import Job, open_job
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
@@ -59,8 +70,14 @@ from isac2.run.prepare import (
     prepare_working_stack,
 )
 from isac2.run.progress import Display, duration_text
-from isac2.run.record import GenerationRecord, RunRecord, time_now, write_record
-from isac2.run.run_classes import RunFacts, measure_classes, membership
+from isac2.run.record import RunRecord, time_now, write_record
+from isac2.run.run_classes import RunFacts, membership
+from isac2.run.saved_points import (
+    are_images_good,
+    last_state,
+    remove_working_stack,
+    saved_array,
+)
 from isac2.run.space import check_space
 from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
@@ -111,12 +128,30 @@ def run_isac(
     ranks = ranks or OneRank()
     directory = ranks.first(lambda: open_run_directory(output_directory))
     stack = ranks.each(lambda: _open_checked(stack_path, settings))
+    if ranks.first(lambda: _is_finished(directory, stack, settings, display)):
+        return directory
     with saying_how_to_go_on(directory), ExitStack() as held:
         if ranks.is_first:
             held.enter_context(stopping_after(settings.maximum_hours))
         ranks.first(lambda: _do(held.enter_context, only_run_in(directory.path)))
         _run_alone(directory, stack, settings, display, ranks)
     return directory
+
+
+def _is_finished(
+    directory: RunDirectory, stack: Stack, settings: Settings, display: Display | None
+) -> bool:
+    """Whether nothing is left to do, which is said; nothing is written."""
+    if settings.restart >= 0 or not directory.finished.exists():
+        return False
+    record = read_same_run(directory, stack, settings)
+    message = (
+        f"The run in {directory.path} is finished: {record.accounted} of {record.input.images} "
+        f"particles in {record.classes} classes."
+    )
+    with ExitStack() as shown:
+        (display or shown.enter_context(open_display())).say(message)
+    return True
 
 
 def _do(function: Callable[..., object], *arguments: object) -> None:
@@ -141,21 +176,18 @@ def _run_alone(
 ) -> None:
     """Do what is left of a run, step by step."""
 
-    def begin() -> tuple[RunRecord, str, bool]:
-        needs = ""
-        if settings.restart >= 0 or not directory.finished.exists():
-            needs = check_space(len(stack), stack.box_size, settings, directory)
-        return begin_run(directory, stack, settings), needs, directory.finished.exists()
+    def begin() -> tuple[RunRecord, list[str]]:
+        needs = check_space(len(stack), stack.box_size, settings, directory)
+        record = begin_run(directory, stack, settings)
+        return record, [needs, note_changes(directory, mark_files(stack))]
 
-    record, needs, finished = ranks.first(begin)
-    if finished:
-        ranks.first(lambda: _say_finished(directory, record, display))
-        return
+    record, notes = ranks.first(begin)
     with (
         leaving_nothing_without_images(directory if ranks.is_first else None),
         open_job(stack, settings, directory, record, display, ranks) as job,
     ):
-        job.progress.note(needs)
+        for note in filter(None, notes):
+            job.progress.note(note)
         weights = equalise(job)
         shifts = pre_align_particles(job, weights)
         facts = _facts(job, shifts)
@@ -170,27 +202,31 @@ def equalise(job: Job) -> NDArray[np.float64] | None:
     """Measure how the power spectra are to be equalised, for phase plate data (``--VPP``)."""
     if not job.settings.phase_plate:
         return None
-    saved = job.directory.state / "spectrum.npz"
-    if not job.first(saved.exists):
+    saved = job.directory.spectrum_state
+    weights = job.first(lambda: saved_array(job, saved, "weights"))
+    if weights is None:
         with job.phase("power spectra"):
-            weights = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
-            job.first(lambda: write_table(job.directory.spectrum_weights, [weights]))
-            job.first(lambda: save_arrays(saved, {"weights": weights}))
-    return job.first(lambda: load_arrays(saved)[0]["weights"])
+            found = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
+            job.first(lambda: write_table(job.directory.spectrum_weights, [found]))
+            job.first(lambda: save_arrays(saved, {"weights": found}))
+        weights = found
+    return weights
 
 
 def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
     """Find what moves each particle to the centre of its image, float64 (N, 2), input px."""
     saved = job.directory.prealignment_state
-    if not job.first(saved.exists):
+    shifts = job.first(lambda: saved_array(job, saved, "shifts"))
+    if shifts is None:
         with job.phase("pre-alignment"):
-            shifts, averages = _pre_align(job, weights)
-            facts = _facts(job, shifts)
+            found, averages = _pre_align(job, weights)
+            facts = _facts(job, found)
             job.first(lambda: write_prealignment(job.directory, facts, averages))
-            job.first(lambda: save_arrays(saved, {"shifts": shifts}))
+            job.first(lambda: save_arrays(saved, {"shifts": found}))
+        shifts = found
     # outside, because a run may have been killed just after the shifts were saved
-    job.first(lambda: _remove_working_stack(job.directory.prealignment_images))
-    return job.first(lambda: load_arrays(saved)[0]["shifts"])
+    job.first(lambda: remove_working_stack(job.directory.prealignment_images))
+    return shifts
 
 
 def prepare(
@@ -198,11 +234,12 @@ def prepare(
 ) -> WorkingStack:
     """Make the working images: centred, phase-flipped, resampled, normalised."""
     path = job.directory.working_images
-    if not job.first(path.exists):
+    if not job.first(lambda: are_images_good(job)):
         with job.phase("preparation"):
             prepare_working_stack(
                 job.stack, shifts, job.settings, path, job.workers, job.tell_images, weights
             )
+            job.first(lambda: save_checksums(job.directory.working_images_state, path))
     working = job.ranks.each(lambda: open_working_stack(path))
     _say_unusable(job, working.unusable)
     return working
@@ -213,9 +250,8 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     parameters = job.settings.clustering_parameters()
     usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
     _check_enough_images(job.stack, len(usable), job.settings)
-    saved = job.directory.clustering_state
-    state = job.first(lambda: load_state(saved) if saved.exists() else start_state(usable))
-    job.first(lambda: _begin_generation(job, state))
+    state = job.first(lambda: last_state(job)) or start_state(usable)
+    job.first(lambda: begin_generation(job, state))
     with job.phase("clustering"):
         steps = isac(
             working.images,
@@ -226,27 +262,27 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
             job.tell_words,
             _frames(job, facts),
         )
-        _announce_round(job, state)
+        announce_round(job, state)
         started = round_started = job.progress.seconds
         for after in steps:
             check_same(job.ranks, after)
             if after.generation_done:
-                _keep_generation(job, working, (state, after), facts)
-                _record_generation(job, state, after, job.progress.seconds - started)
+                keep_generation(job, working, (state, after), facts)
+                record_generation(job, state, after, job.progress.seconds - started)
                 started = job.progress.seconds
             else:
-                _note_round(job, after, job.progress.seconds - round_started)
+                note_round(job, after, job.progress.seconds - round_started)
             state, round_started = after, job.progress.seconds
-            job.first(partial(_save_step, job, after))
-            _announce_round(job, state)
-        job.progress.end_rounds(_accounted(state.accounted))
+            job.first(partial(save_step, job, after))
+            announce_round(job, state)
+        job.progress.end_rounds(accounted_in(state.accounted))
     return state
 
 
 def write_results(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
     """Write the classes, and which particle is in which, for people and for other programs."""
     with job.phase("results"):
-        classes = _measured(job, working, state.accounted)
+        classes = measured(job, working, state.accounted)
         split = job.settings.split_mirrors
         groups, qualities = [c.group for c in classes], [c.quality for c in classes]
         members = membership(facts.count, groups, qualities)
@@ -266,7 +302,7 @@ def order(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) ->
     if job.settings.skip_ordering:
         return
     with job.phase("ordering"):
-        classes = _measured(job, working, state.accounted)
+        classes = measured(job, working, state.accounted)
         box = working.images.shape[-1]
         averages = np.array([c.group.average for c in classes], np.float32).reshape(-1, box, box)
         space = search_space(job.settings.clustering_parameters())
@@ -333,12 +369,6 @@ def _pre_align(
     return shifts, resample(found.averages, pixel)
 
 
-def _remove_working_stack(path: Path) -> None:
-    """Remove working images that are needed no more, with the list beside them."""
-    path.unlink(missing_ok=True)
-    path.with_name(f"{path.stem}.unusable.txt").unlink(missing_ok=True)
-
-
 def _frames(job: Job, facts: RunFacts) -> Frames:
     """Edges of the picked images in the working images."""
     ratio = job.settings.shrink_ratio
@@ -355,100 +385,6 @@ def _facts(job: Job, shifts: NDArray[np.float64]) -> RunFacts:
         pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
         shifts=shifts,
     )
-
-
-def _measured(
-    job: Job, working: WorkingStack, groups: tuple[StableGroup, ...]
-) -> list[MeasuredGroup]:
-    """Groups with their quality."""
-    found = measure_classes(working.images, groups, job.settings.target_radius, job.workers)
-    return [MeasuredGroup(group, quality) for group, quality in zip(groups, found, strict=True)]
-
-
-def _begin_generation(job: Job, state: IsacState) -> None:
-    """Leave on disk what the main iteration of a state started from."""
-    start = job.directory.main(state.main_iteration).generation(0)
-    if not start.to_process_next.exists():
-        write_start_of_main(job.directory, state)
-
-
-def _save_step(job: Job, state: IsacState) -> None:
-    """Save where the clustering is."""
-    _begin_generation(job, state)
-    save_state(job.directory.clustering_state, state)
-
-
-def _keep_generation(
-    job: Job, working: WorkingStack, states: tuple[IsacState, IsacState], facts: RunFacts
-) -> None:
-    """Write a generation that has ended (its last two states), and a main iteration likewise."""
-    before, state = states
-    candidates = _measured(job, working, state.candidates)
-    classes = _measured(job, working, _found_in_last_generation(state))
-    directory = job.directory
-    job.first(lambda: write_generation(directory, state, before.pool, candidates, classes, facts))
-    if state.main_done:
-        everything = _measured(job, working, state.accounted)
-        job.first(lambda: write_main_iteration(directory, state, everything, facts))
-        job.first(lambda: save_state(directory.state_after_main(state.main_iteration), state))
-
-
-def _record_generation(job: Job, before: IsacState, state: IsacState, seconds: float) -> None:
-    """Put a generation that has ended on record."""
-    place = (state.main_iteration, state.generation)
-    found = _found_in_last_generation(state)
-    accounted = _accounted(state.accounted) - _accounted(before.accounted)
-    # a start that was stopped may have left a row of its own
-    rows = [r for r in job.record.generations if (r.main_iteration, r.generation) < place]
-    row = GenerationRecord(
-        main_iteration=state.main_iteration,
-        generation=state.generation,
-        images=len(before.pool),
-        groups=len(state.candidates),
-        classes=len(found),
-        accounted=accounted,
-        rounds=state.sac_round,
-        agreement=before.agreement[-1] if before.agreement else 0.0,
-        seconds=round(seconds, 3),
-    )
-    job.record.generations[:] = [*rows, row]
-    job.first(lambda: write_record(job.directory.run_json, job.record))
-    job.progress.note(
-        f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {accounted} of "
-        f"{len(before.pool)} particles accounted for, {_accounted(state.accounted)} in all"
-    )
-
-
-def _found_in_last_generation(state: IsacState) -> tuple[StableGroup, ...]:
-    """Classes of the generation that has ended, as they are now."""
-    place = (state.main_iteration, state.generation)
-    return tuple(g for g in state.accounted if (g.main_iteration, g.generation) == place)
-
-
-def _note_round(job: Job, state: IsacState, seconds: float) -> None:
-    stable = _accounted(state.groups)
-    job.progress.note(
-        f"main {state.main_iteration}, generation {state.generation}, round {state.sac_round}: "
-        f"{stable} of {len(state.pool)} particles stable in {len(state.groups)} groups, "
-        f"agreement {100 * state.agreement[-1]:.0f} %, {duration_text(seconds)}"
-    )
-
-
-def _announce_round(job: Job, state: IsacState) -> None:
-    """Tell the display which round comes after a state."""
-    parameters = job.settings.clustering_parameters()
-    if state.finished or has_converged(state.agreement, parameters):
-        return
-    place = (state.main_iteration, state.generation, state.sac_round + 1)
-    if state.main_done:
-        place = (state.main_iteration + 1, 1, 1)
-    elif state.generation_done:
-        place = (state.main_iteration, state.generation + 1, 1)
-    job.progress.begin_round(place, _accounted(state.accounted), parameters.maximum_rounds)
-
-
-def _accounted(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:
-    return sum(len(group.members) for group in groups)
 
 
 def _check_enough_images(stack: Stack, count: int, settings: Settings) -> None:
@@ -473,15 +409,3 @@ def _say_unusable(job: Job, unusable: NDArray[np.int64]) -> None:
     job.record.unusable_images[:] = [int(number) for number in unusable]
     job.record.warnings.append(message)
     job.progress.note(f"Warning: {message}")
-
-
-def _say_finished(directory: RunDirectory, record: RunRecord, display: Display | None) -> None:
-    message = (
-        f"The run in {directory.path} is finished: {record.accounted} of {record.input.images} "
-        f"particles in {record.classes} classes."
-    )
-    if display is not None:
-        display.say(message)
-        return
-    with open_display() as shown:
-        shown.say(message)
