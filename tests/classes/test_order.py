@@ -8,10 +8,17 @@ import pytest
 from numpy.typing import NDArray
 
 from isac2.alignment.space import SearchSpace
-from isac2.classes.order import cut_into_chain, order_averages, poses_along_chain
+from isac2.classes import order as module
+from isac2.classes.order import (
+    correlate_averages,
+    cut_into_chain,
+    order_averages,
+    poses_along_chain,
+)
 from isac2.images.masks import disc_mask
 from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, compose, invert, make_poses
+from isac2.workers import SerialWorkers
 
 SPACE = SearchSpace(radius=14)
 
@@ -114,3 +121,16 @@ def test_golden_chain_is_no_better(shared: Path) -> None:
 
     assert sorted(chain.order.tolist()) == list(range(len(averages)))
     assert neighbours(ours) > neighbours(theirs)
+
+
+def test_many_averages_are_compared_faster_to_the_same_table(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = lopsided_blobs(19)
+    full = correlate_averages(images, SPACE, SerialWorkers())
+    monkeypatch.setattr(module, "_MANY", 10)
+    fast = correlate_averages(images, SPACE, SerialWorkers())
+    np.testing.assert_array_equal(fast, fast.T)
+    np.testing.assert_allclose(np.diag(fast), 1.0)
+    np.testing.assert_allclose(fast, full, atol=0.02)
+    assert order_averages(images, SPACE).order.tolist() == list(range(19))

@@ -27,6 +27,7 @@ from isac2.errors import InputError
 from isac2.poses import identity_poses
 from isac2.run.beginning import begin_run, saying_how_to_go_on
 from isac2.run.checkpoint import save_arrays, save_state
+from isac2.run.communication import OneRank
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.generation_files import write_prealignment
 from isac2.run.job import Job, open_job
@@ -198,7 +199,7 @@ def _begin(
         record.provenance = {**source, "provenance": before}
         record.generations[:] = base.generations
         write_record(directory.run_json, record)
-    with open_job(joined, base.settings, directory, record, display) as job:
+    with open_job(joined, base.settings, directory, record, display, OneRank()) as job:
         shifts = _centre(job, base, fresh)
         working = _prepare(job, base, fresh, shifts)
         _assign(job, base, working, shifts, new_classes)

@@ -46,9 +46,10 @@ def measure_quality(
     """Measure a class from its members.
 
     The averages of the odd and the even members, unfiltered, are correlated ring by ring, both
-    multiplied by a disc that falls to zero as a cosine within five pixels outside `radius`. With ``c`` that correlation, ``2 c / (1 + c)`` is the one of two averages of as many
-    images as the whole class has (Rosenthal & Henderson, J. Mol. Biol. 333:721, 2003);
-    the resolution is where it falls below 0.5.
+    multiplied by a disc that falls to zero as a cosine within five pixels outside `radius`. With
+    ``c`` that correlation, ``2 c / (1 + c)`` is the one of two averages of as many images as the
+    whole class has (Rosenthal & Henderson, J. Mol. Biol. 333:721, 2003); the resolution is where
+    it falls below 0.5.
 
     Parameters
     ----------
