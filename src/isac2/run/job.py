@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from time import process_time
 from typing import TypeVar
 
 from isac2.run.communication import Ranks
@@ -49,23 +50,34 @@ class Job:
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Time a phase and put it on record, also what it took before the run was stopped."""
-        before = self.ranks.received_bytes, self.ranks.exchanges, self.ranks.waited_seconds
+        ranks = self.ranks
+        before = ranks.received_bytes, ranks.exchanges, ranks.waited_seconds, process_time()
         try:
             with self.progress.phase(name):
                 yield
         except KeyboardInterrupt:
-            self._record_last_phase(0)
+            self._record_last_phase({})
             raise
-        received = self.ranks.received_bytes - before[0]
-        if self.ranks.count > 1:
-            self.progress.note(
-                f"{name}: received {received / 2**20:.1f} MiB in "
-                f"{self.ranks.exchanges - before[1]} exchanges, waited "
-                f"{duration_text(self.ranks.waited_seconds - before[2])} for other ranks"
-            )
-        self._record_last_phase(received)
+        if ranks.count == 1:
+            self._record_last_phase({})
+            return
+        busy = process_time() - before[3]
+        share = {
+            "received_bytes": ranks.received_bytes - before[0],
+            "exchanges": ranks.exchanges - before[1],
+            "waited_seconds": ranks.waited_seconds - before[2],
+        }
+        worked = ranks.all(lambda: busy)
+        share |= {"mean_core_seconds": sum(worked) / len(worked), "most_core_seconds": max(worked)}
+        self.progress.note(
+            f"{name}: a rank worked {duration_text(share['mean_core_seconds'])}, at most "
+            f"{duration_text(share['most_core_seconds'])}; received "
+            f"{share['received_bytes'] / 2**20:.1f} MiB in {share['exchanges']} exchanges, waited "
+            f"{duration_text(share['waited_seconds'])}"
+        )
+        self._record_last_phase(share)
 
-    def _record_last_phase(self, received: int) -> None:
+    def _record_last_phase(self, share: Mapping[str, float]) -> None:
         """Add a phase to what earlier starts of the run took for it."""
         if not self.ranks.is_first:
             return
@@ -74,8 +86,8 @@ class Job:
         if row is None:
             row = {"name": done.name, "seconds": 0.0, "peak_memory_in_bytes": 0}
             self.record.phases.append(row)
-        if self.ranks.count > 1:
-            row["received_bytes"] = row.get("received_bytes", 0) + received
+        for name, value in share.items():
+            row[name] = round(row.get(name, 0) + value, 3)
         row["seconds"] = round(row["seconds"] + done.seconds, 3)
         row["peak_memory_in_bytes"] = max(row["peak_memory_in_bytes"], done.peak_memory_in_bytes)
         write_record(self.directory.run_json, self.record)

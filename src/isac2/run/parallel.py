@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +16,14 @@ from threadpoolctl import threadpool_limits
 from isac2.run.communication import Ranks
 from isac2.workers import SerialWorkers, Workers
 
-__all__ = ["RankWorkers", "ThreadWorkers", "available_cores", "open_workers", "threads_of_rank"]
+__all__ = [
+    "RankWorkers",
+    "ThreadWorkers",
+    "available_cores",
+    "device_of_rank",
+    "open_workers",
+    "threads_of_rank",
+]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -165,6 +172,29 @@ def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = _CGROUP) -> int:
     mine = available_cores(cgroup)
     possible = max(1, min(mine, on_machine // len(together)))
     return min(asked, possible) if asked else possible
+
+
+def device_of_rank(rank: int, hosts: Sequence[str], devices: int) -> int | None:
+    """Return which of its machine's devices, counted from 0, a rank uses; None without any.
+
+    The ranks of a machine take its devices in turn.
+
+    Parameters
+    ----------
+    rank : int
+    hosts : sequence of str (ranks,)
+        The machine of each rank, ``ranks.all(socket.gethostname)``.
+    devices : int
+        That this rank sees.
+
+    Examples
+    --------
+    >>> [device_of_rank(rank, ["a", "a", "b", "b", "b"], 2) for rank in range(5)]
+    [0, 1, 0, 1, 0]
+    """
+    if devices < 1:
+        return None
+    return list(hosts[:rank]).count(hosts[rank]) % devices
 
 
 def available_cores(cgroup: Path = _CGROUP) -> int:
