@@ -245,16 +245,23 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
 
 def _read_exactly(descriptor: int, buffers: list[memoryview], position: int, path: Path) -> None:
     """Fill the buffers from the file, starting at a position; safe from many threads at once."""
-    while buffers:
+    wanted = sum(map(len, buffers))
+    while wanted:
         read = os.preadv(descriptor, buffers, position)
         if read == 0:
             raise InputError(
                 f"{path} ends at byte {position}, in the middle of an image: it was cut short or "
                 "is still being written."
             )
-        position += read
-        while buffers and read >= len(buffers[0]):
-            read -= len(buffers[0])
-            buffers = buffers[1:]
-        if read:
-            buffers = [buffers[0][read:], *buffers[1:]]
+        position, wanted = position + read, wanted - read
+        if wanted:
+            buffers = _left_of(buffers, read)
+
+
+def _left_of(buffers: list[memoryview], filled: int) -> list[memoryview]:
+    """Return what is left of buffers of which the first bytes are filled."""
+    for number, buffer in enumerate(buffers):
+        if filled < len(buffer):
+            return [buffer[filled:], *buffers[number + 1 :]]
+        filled -= len(buffer)
+    return []
