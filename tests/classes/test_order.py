@@ -133,4 +133,5 @@ def test_many_averages_are_compared_faster_to_the_same_table(
     np.testing.assert_array_equal(fast, fast.T)
     np.testing.assert_allclose(np.diag(fast), 1.0)
     np.testing.assert_allclose(fast, full, atol=0.02)
-    assert order_averages(images, SPACE).order.tolist() == list(range(19))
+    order = order_averages(images, SPACE).order
+    assert (np.sort(np.abs(np.diff(order)))[:-1] == 1).all()  # all neighbours but for one cut
