@@ -37,6 +37,7 @@ VERBS = {
     "simulate": Verb("isac2.cli.simulate", "Make a particle stack whose truth is known."),
     "evaluate": Verb("isac2.cli.evaluate", "Score a run against the truth of a simulated stack."),
     "view": Verb("isac2.cli.view", "Choose classes in the browser, also while a run goes on."),
+    "plot": Verb("isac2.cli.plot", "Draw a figure of a run for a paper."),
     "relion": Verb("isac2.cli.relion", "Run as an External job of RELION."),
     "report": Verb("isac2.cli.report", "Write the page that shows a run."),
     "info": Verb("isac2.cli.info", "Say what is in a particle stack."),

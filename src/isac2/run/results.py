@@ -24,7 +24,7 @@ from isac2.stacks import open_stack, read_eman_headers, read_star
 __all__ = ["RunResult", "classify", "read_run"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunResult:
     """K classes of N particles.
 
@@ -67,6 +67,20 @@ class RunResult:
     def __len__(self) -> int:
         """Return the number of classes."""
         return len(self.averages)
+
+    def __repr__(self) -> str:
+        """Say in a line what there is, without printing arrays."""
+        inside, count = int((self.class_of_particle >= 0).sum()), len(self.class_of_particle)
+        where = "" if self.directory is None else f", in {self.directory}"
+        return f"<{len(self)} classes of {inside} of {count} particles{where}>"
+
+    def _repr_html_(self) -> str:
+        """Show the classes as a gallery in a notebook; numbers count from 0, as in the arrays."""
+        from isac2.report.notebook import gallery_html
+
+        sizes = np.array([len(members) for members in self.members], np.int64)
+        heading = repr(self)[1:-1]
+        return gallery_html(self.averages, sizes, self.resolutions_in_angstroms, heading)
 
 
 def classify(
