@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isac2.report.checks import bright_centre, is_off_centre, share_at_the_edge, touches_the_edge
+from isac2.report.checks import (
+    bright_centre,
+    has_rings,
+    is_off_centre,
+    ring_share,
+    share_at_the_edge,
+    touches_the_edge,
+)
 
 
 def blobs(places: list[tuple[int, int]]) -> NDArray[np.float32]:
@@ -45,3 +52,20 @@ def test_a_blank_average_is_neither() -> None:
     blank = np.zeros((1, 40, 40), dtype=np.float32)
     assert not is_off_centre(blank, 16.0).any()
     assert not touches_the_edge(blank, 16.0).any()
+
+
+def test_a_target_has_rings_and_a_blob_or_noise_has_none() -> None:
+    y, x = np.mgrid[-20:20, -20:20]
+    distance = np.hypot(x, y)
+    target = np.cos(2 * np.pi * distance / 6).astype(np.float32)
+    noise = np.random.default_rng(1).normal(size=(40, 40)).astype(np.float32)
+    images = np.stack([target, noise, blobs([(0, 0)])[0], target.T + noise, 0.1 * target + noise])
+    shares = ring_share(images, 16.0)
+    assert shares[0] > 0.5
+    assert shares[1] < 0.1
+    assert has_rings(images[[0, 1, 3, 4]], 16.0).tolist() == [True, False, True, False]
+
+
+def test_what_is_beside_the_centre_is_no_ring() -> None:
+    assert not has_rings(blobs([(6, 0), (0, -8)]), 16.0).any()
+    assert ring_share(np.zeros((1, 40, 40), np.float32), 16.0).tolist() == [0.0]

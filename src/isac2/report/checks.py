@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 
-__all__ = ["bright_centre", "is_off_centre", "share_at_the_edge", "touches_the_edge"]
+from isac2.images.masks import pixel_offsets
+
+__all__ = [
+    "bright_centre",
+    "has_rings",
+    "is_off_centre",
+    "ring_share",
+    "share_at_the_edge",
+    "touches_the_edge",
+]
 
 _OFF_CENTRE = 0.25  # of the radius
 _EDGE = 0.9  # of the radius; beyond it a particle that fits its disc has little
 _TOO_MUCH_AT_THE_EDGE = 0.35  # of the bright part
+_RING_WIDTH = 0.14  # of the radius: what changes along it more slowly is the particle's shape
+_TOO_MUCH_IN_RINGS = 0.15  # of the variance; averages with detail have 0.01 to 0.1
 
 
 def _bright(averages: NDArray[np.float32], radius: float) -> tuple[NDArray[np.float64], ...]:
@@ -70,3 +82,36 @@ def is_off_centre(averages: NDArray[np.float32], radius: float) -> NDArray[np.bo
 def touches_the_edge(averages: NDArray[np.float32], radius: float) -> NDArray[np.bool_]:
     """Whether more than 35 % of the bright part lies at the edge of the disc, (k,)."""
     return share_at_the_edge(averages, radius) > _TOO_MUCH_AT_THE_EDGE
+
+
+def ring_share(averages: NDArray[np.float32], radius: float) -> NDArray[np.float64]:
+    """Share of each average's variance that lies in narrow rings about the centre, (k,).
+
+    Images whose angles are not determined average to their rotational mean: rings, as a target has
+    them. What changes slowly along the radius, and the middle third of it, do not count, because
+    every blob is like that.
+
+    Parameters
+    ----------
+    averages : float32 (k, n, n)
+    radius : float
+        Of the particle's disc, px.
+    """
+    offset = pixel_offsets(averages.shape[-1])
+    distance = np.hypot(offset[:, None], offset[None, :])
+    inside = distance <= radius
+    ring = np.rint(distance[inside]).astype(np.int64)  # (pixels,)
+    count = np.maximum(np.bincount(ring), 1)
+    shares = np.zeros(len(averages))
+    for k, pixels in enumerate(averages[:, inside].astype(np.float64)):
+        means = np.bincount(ring, weights=pixels) / count
+        slow = scipy.ndimage.gaussian_filter1d(means, _RING_WIDTH * radius, mode="nearest")
+        narrow = np.square((means - slow)[ring[ring > radius / 3]]).sum()
+        total = np.square(pixels - pixels.mean()).sum()
+        shares[k] = narrow / total if total > 0 else 0.0
+    return shares
+
+
+def has_rings(averages: NDArray[np.float32], radius: float) -> NDArray[np.bool_]:
+    """Whether more than 15 % of the variance lies in narrow rings about the centre, (k,)."""
+    return ring_share(averages, radius) > _TOO_MUCH_IN_RINGS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.report.checks import bright_centre, is_off_centre, touches_the_edge
+from isac2.report.checks import bright_centre, has_rings, is_off_centre, touches_the_edge
 from isac2.report.data import (
     ChainTable,
     MemberSample,
@@ -109,6 +109,7 @@ def _classes(data: ReportData) -> dict[str, Any]:
         for name, found in (
             ("off centre", is_off_centre(classes.averages, data.radius)),
             ("bright at the edge of the disc", touches_the_edge(classes.averages, data.radius)),
+            ("mostly rings", has_rings(classes.averages, data.radius)),
         ):
             for number in np.flatnonzero(found):
                 flags[number].append(name)

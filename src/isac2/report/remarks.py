@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from isac2.report.checks import bright_centre, is_off_centre, touches_the_edge
+from isac2.report.checks import bright_centre, has_rings, is_off_centre, touches_the_edge
 from isac2.report.data import ReportData
 from isac2.report.payload import MOST_MEMBERS
 
@@ -65,6 +65,12 @@ def _about_averages(data: ReportData) -> list[str]:
         off = np.flatnonzero(is_off_centre(averages, data.radius)) + 1
         if len(off):
             found.append(f"The bright part is off the centre in {_named(off.tolist())}.")
+        rings = np.flatnonzero(has_rings(averages, data.radius)) + 1
+        if len(rings):
+            found.append(
+                f"Mostly rings about the centre are in {_named(rings.tolist())}: unless the "
+                "particle is round, their members agree in place but not in angle."
+            )
         edge = np.flatnonzero(touches_the_edge(averages, data.radius)) + 1
         if 2 * len(edge) > len(averages):
             found.append(
