@@ -47,6 +47,7 @@ VERBS = {
     "rerun": Verb("isac2.cli.rerun", "Classify chosen particles of a run again."),
     "assign": Verb("isac2.cli.assign", "Give new particles to the classes of a run."),
     "compare": Verb("isac2.cli.compare", "Say what comes again from run to run."),
+    "separate": Verb("isac2.cli.separate", "Write a stack and a list for each class."),
     "order": Verb("isac2.cli.order", "Put class averages in order of likeness."),
     "beautify": Verb("isac2.cli.beautify", "Average the classes at full size, CTF corrected."),
     "convert": Verb("isac2.cli.convert", "Write a particle stack in another format."),

@@ -13,11 +13,18 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-from isac2.images.ctf import CtfParameters, ctf_phase_terms
+from isac2.images.ctf import CtfParameters, ctf_2d, ctf_phase_terms
 from isac2.images.filters import frequency_grid
 from isac2.poses import PoseArray
 
-__all__ = ["ctf_in_poses", "divide_by_ctf", "ring_means", "sum_squared_ctf", "weigh_by_ctf"]
+__all__ = [
+    "ctf_in_poses",
+    "divide_by_ctf",
+    "ring_means",
+    "sum_squared_ctf",
+    "weigh_by_ctf",
+    "wiener_filter",
+]
 
 _TILE = 16  # images transformed together
 
@@ -57,6 +64,32 @@ def weigh_by_ctf(
         back = scipy.fft.irfft2(spectra, (2 * box, 2 * box), overwrite_x=True)
         weighed[tile] = back[:, :box, :box]
     return weighed
+
+
+def wiener_filter(
+    images: NDArray[np.float32],
+    ctf: CtfParameters,
+    pixel_size_in_angstroms: ArrayLike,
+    flipped: NDArray[np.bool_] | None = None,
+    noise: float = 0.1,
+) -> NDArray[np.float32]:
+    """Correct the CTF of each image for itself: ``c / (c^2 + noise)``, on twice the box.
+
+    The parameters are those of `weigh_by_ctf`; `noise` is its power over the signal's.
+    """
+    box = images.shape[-1]
+    known = np.zeros(len(images), np.bool_) if flipped is None else flipped
+    corrected = np.empty(images.shape, np.float32)
+    for start in range(0, len(images), _TILE):
+        tile = slice(start, min(start + _TILE, len(images)))
+        rows = np.arange(tile.start, tile.stop)
+        size = np.broadcast_to(pixel_size_in_angstroms, (len(images),))[tile]
+        c = ctf_2d(2 * box, size, ctf[rows])
+        c = np.where(known[tile, None, None], np.abs(c), c)
+        spectra = scipy.fft.rfft2(images[tile], (2 * box, 2 * box)) * (c / (c * c + noise))
+        back = scipy.fft.irfft2(spectra, (2 * box, 2 * box), overwrite_x=True)
+        corrected[tile] = back[:, :box, :box]
+    return corrected
 
 
 def ctf_in_poses(ctf: CtfParameters, poses: PoseArray) -> CtfParameters:
