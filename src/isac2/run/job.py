@@ -58,17 +58,17 @@ class Job:
         except KeyboardInterrupt:
             self._record_last_phase({})
             raise
-        if ranks.count == 1:
-            self._record_last_phase({})
-            return
         busy = process_time() - before[3]
-        share = {
+        worked = ranks.all(lambda: busy)
+        share = {"mean_core_seconds": sum(worked) / len(worked), "most_core_seconds": max(worked)}
+        if ranks.count == 1:
+            self._record_last_phase(share)
+            return
+        share |= {
             "received_bytes": ranks.received_bytes - before[0],
             "exchanges": ranks.exchanges - before[1],
             "waited_seconds": ranks.waited_seconds - before[2],
         }
-        worked = ranks.all(lambda: busy)
-        share |= {"mean_core_seconds": sum(worked) / len(worked), "most_core_seconds": max(worked)}
         self.progress.note(
             f"{name}: a rank worked {duration_text(share['mean_core_seconds'])}, at most "
             f"{duration_text(share['most_core_seconds'])}; received "

@@ -102,10 +102,10 @@ class RunRecord:
     threads, ranks : int
         Of the last start: threads of each rank.
     phases : list of dict
-        ``name``, ``seconds``, ``peak_memory_in_bytes`` (of the first rank); with several ranks also
-        what that rank received (``received_bytes``, in how many ``exchanges``) and how long it
-        waited (``waited_seconds``), and processor time of the ranks (``mean_core_seconds``,
-        ``most_core_seconds``); of a run that was stopped, all its starts.
+        ``name``, ``seconds``, ``peak_memory_in_bytes`` (of the first rank), processor time of the
+        ranks (``mean_core_seconds``, ``most_core_seconds``); with several also what the first rank
+        received (``received_bytes``, in how many ``exchanges``) and how long it waited
+        (``waited_seconds``). Of a run that was stopped, all its starts.
     generations : list of GenerationRecord
     unusable_images : list of int
         Ids of images that are constant or hold a value that is no number.
