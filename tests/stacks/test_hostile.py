@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,17 @@ def test_names_from_far_away_give_nothing_away(tmp_path: Path, name: str) -> Non
     assert found.sentences
     told = [*found.sentences, *found.remarks]
     assert any("leads out of" in words or "not found" in words for words in told)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_devices_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p.mrcs")
+    (tmp_path / "EMAN2DB").mkdir()
+    os.mkfifo(tmp_path / "EMAN2DB" / "p.bdb")
+    for name in (tmp_path / "p.mrcs", "/dev/zero", f"bdb:{tmp_path}#p"):
+        with pytest.raises(InputError, match="is no regular file"):
+            open_stack(name)
+        assert "is no regular file" in check_stack(name)[0]
 
 
 def test_pixels_may_be_in_hdf_files_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isac2.errors import InputError
+from isac2.stacks._regular import refuse_special_file
 
 __all__ = ["read_berkeley_tree"]
 
@@ -35,6 +36,7 @@ def read_berkeley_tree(path: Path, name: str) -> dict[bytes, bytes]:
     InputError
         When the file is no Berkeley DB B-tree, or is broken.
     """
+    refuse_special_file(path)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.poses import PoseArray, cryosparc_from_poses, poses_from_cryosparc
+from isac2.stacks._regular import refuse_special_file
 from isac2.stacks.image_files import open_named_files
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
@@ -63,6 +64,7 @@ def read_cs(path: Path) -> NDArray[Any]:
     InputError
         When it is none, holds objects, or is shorter or longer than its header says.
     """
+    refuse_special_file(path)
     try:
         with open(path, "rb") as file:
             shape, dtype = _read_header(file)

@@ -11,6 +11,7 @@ import numpy as np
 
 from isac2.errors import InputError
 from isac2.stacks._images import ImageFile, RawImages
+from isac2.stacks._regular import refuse_special_file
 from isac2.stacks.mrc import open_mrc
 
 __all__ = ["HDF5_SIGNATURE", "first_bytes", "open_image_file", "open_named_files", "search_folders"]
@@ -22,6 +23,7 @@ _GZIP, _BZIP2 = b"\x1f\x8b", b"BZh"
 
 def first_bytes(path: Path) -> bytes:
     """Return the first bytes of a file."""
+    refuse_special_file(path)
     try:
         with open(path, "rb") as file:
             return file.read(1024)

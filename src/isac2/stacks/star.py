@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError
 from isac2.files import atomic_path
+from isac2.stacks._regular import refuse_special_file
 from isac2.stacks._text import RowError, TextColumn, by_runs, cut_rows, join_rows, text_column
 from isac2.stacks.faults import Faults
 
@@ -95,6 +96,7 @@ def read_star(path: str | os.PathLike[str], faults: Faults | None = None) -> dic
     InputError
         When the file cannot be read, or is no STAR file; the sentence names the line.
     """
+    refuse_special_file(path)
     try:
         data = Path(path).read_bytes()
     except OSError as error:
