@@ -60,6 +60,14 @@ def test_a_program_alone_does_not_touch_mpi(variables: dict[str, str]) -> None:
     assert (done.stdout, done.stderr) == ("1 False\n", "")
 
 
+def test_processes_that_know_nothing_of_each_other_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "8")
+    with pytest.raises(InputError, match="srun has started 8 processes"), open_ranks(lambda _: 1):
+        pass
+
+
 def test_ranks_without_mpi_are_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
     monkeypatch.setitem(sys.modules, "mpi4py", None)

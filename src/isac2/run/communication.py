@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.errors import InputError, RunError
-from isac2.run.launcher import launched_ranks
+from isac2.run.launcher import launched_apart, launched_ranks
 
 __all__ = ["MpiRanks", "OneRank", "Ranks", "open_ranks"]
 
@@ -345,7 +345,12 @@ def open_ranks(say: Callable[[BaseException], int]) -> Iterator[Ranks]:
     InputError
         The program was launched as several processes, and MPI cannot be used.
     """
-    count = launched_ranks()
+    count, apart = launched_ranks(), launched_apart()
+    if apart:
+        raise InputError(
+            f"srun has started {apart} processes that know nothing of each other: give it the "
+            "--mpi that 'srun --mpi=list' has for PMIx, or start one."
+        )
     if count < 2:
         yield OneRank()
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-__all__ = ["launched_rank", "launched_ranks"]
+__all__ = ["launched_apart", "launched_rank", "launched_ranks"]
 
 # Open MPI; MPICH and Intel MPI; MVAPICH; anything that starts processes by PMIx, as Slurm's srun
 _COUNT_NAMES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -34,6 +34,23 @@ def launched_ranks(environment: Mapping[str, str] | None = None) -> int:
         said = names.get("SLURM_STEP_NUM_TASKS", names.get("SLURM_NTASKS", ""))
         return max(int(names["PMIX_RANK"]) + 1, int(said) if said.isdigit() else 1)
     return 0
+
+
+def launched_apart(environment: Mapping[str, str] | None = None) -> int:
+    """Return how many processes Slurm's srun has started without MPI; 0 for none or one.
+
+    Examples
+    --------
+    >>> launched_apart({"SLURM_STEP_NUM_TASKS": "8"})
+    8
+    >>> launched_apart({"SLURM_STEP_NUM_TASKS": "8", "PMIX_RANK": "0"})
+    0
+    """
+    names = os.environ if environment is None else environment
+    said = names.get("SLURM_STEP_NUM_TASKS", "")
+    if launched_ranks(names) or not said.isdigit():
+        return 0
+    return int(said) if int(said) > 1 else 0
 
 
 def launched_rank(environment: Mapping[str, str] | None = None) -> int:
