@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from isac2.after.beautify import read_power_table
+from isac2.classes.beautify import BeautifyParameters, beautify_class
+from isac2.classes.evaluate_files import read_truth
+from isac2.classes.quality import soft_disc
+from isac2.classes.sharpening import Adjustment
+from isac2.classes.truth import true_poses
 from isac2.cli.main import main, run_command
 from isac2.cli.recipes.sp_compute_isac_avg import command
 from isac2.errors import InputError
+from isac2.images.spectra import fourier_ring_correlation
+from isac2.images.transform import apply_poses
+from isac2.poses import compose, invert, mean_pose
+from isac2.run.results import read_run
 from isac2.stacks import open_stack, read_eman_headers, read_star
 
 
@@ -37,6 +51,58 @@ def test_averages_at_full_size(world: Any, tmp_path: Path) -> None:
         curves.numbers("isac2RingCorrelation")[first], after[0]["frc"], atol=1e-5
     )
     assert not (out / "particles.star").exists()
+
+
+def test_averages_are_as_good_as_at_the_true_poses(world: Any) -> None:
+    """Correlation with the noise-free view, against that of the same particles at true poses."""
+    found, truth = read_run(world.run), read_truth(world.truth)
+    stack = open_stack(world.star)
+    views = open_stack(world.folder / "everything" / "views.mrcs").read()
+    true, how = true_poses(truth), BeautifyParameters(21, 3.6, Adjustment("no_adjustment"), None)
+    assert truth.view is not None
+    for members in found.members:
+        view = np.bincount(truth.view[members] + 1).argmax() - 1
+        same = members[truth.view[members] == view]
+        images, ctf = stack.read(same), stack.metadata.ctf_parameters(same)
+        here, there = found.poses[same], true[same]
+        average, best = (beautify_class(images, poses, how, ctf).average for poses in (here, there))
+        between = compose(invert(here), there)  # from the class's frame to the view's
+        mirror = int(between["mirror"].mean() > 0.5)
+        some = between[between["mirror"] == mirror]
+        turned = apply_poses(average[None], mean_pose(some)[None])[0]
+        ours, theirs = (_likeness(image, views[view]) for image in (turned, best))
+        assert ours > theirs - 0.03
+        assert ours > 0.85
+
+
+def _likeness(image: NDArray[np.float32], view: NDArray[np.float32]) -> float:
+    """Mean ring correlation up to 0.25/px under a soft disc."""
+    mask = soft_disc(len(view), 21)
+    image, view = ((i - (i * mask).sum() / mask.sum()) * mask for i in (image, view))
+    return float(fourier_ring_correlation(image, view).correlation[1:17].mean())
+
+
+def test_ranks_give_the_same_bytes(world: Any, tmp_path: Path) -> None:
+    beside = Path(sys.executable).with_name("mpirun")
+    if not beside.exists() or find_spec("mpi4py") is None:
+        pytest.skip("no mpirun or no mpi4py here: pip install 'isac2[mpi]'")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert main(["beautify", str(world.run), str(one), "--threads", "1"]) == 0
+    words = [str(beside), "--oversubscribe", "--bind-to", "none", "-np", "2"]
+    start = "import sys; from isac2.cli.main import main; sys.exit(main())"
+    program = [sys.executable, "-c", start, "beautify", str(world.run), str(two)]
+    environment = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    done = subprocess.run(
+        [*words, *program],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("class averages") == 1
+    for name in ("class_averages.mrcs", "class_averages.star", "FH_list.txt"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
 def test_threads_and_times_change_nothing(world: Any, tmp_path: Path) -> None:

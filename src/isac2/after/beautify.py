@@ -29,6 +29,7 @@ from isac2.classes.beautify import (
 from isac2.classes.sharpening import Adjustment
 from isac2.errors import InputError
 from isac2.files import write_text_atomic
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.final_files import project_folder
 from isac2.run.progress import Display
 from isac2.run.text_tables import read_table, write_table
@@ -116,6 +117,7 @@ def beautify_run(
     stack: str | os.PathLike[str] | None = None,
     options: BeautifyOptions | None = None,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> Beautified:
     """Average the members of each class from the original pixels.
 
@@ -134,6 +136,8 @@ def beautify_run(
     options : BeautifyOptions, optional
     display : Display, optional
         Where progress is shown; by default stderr.
+    ranks : Ranks, optional
+        Processes that share the classes, all of which make this call; by default this one alone.
 
     Returns
     -------
@@ -144,21 +148,28 @@ def beautify_run(
     InputError
         When something needed is missing or `outdir` is there already.
     """
-    options = options or BeautifyOptions()
-    source = with_pixel_size(open_classified_run(run, stack), options.pixel_size_in_angstroms)
-    numbers = np.arange(min(len(source.table), options.largest_number or len(source.table)))
-    parameters = _parameters(source, options, numbers)
-    folder = make_new_folder(outdir)
-    with open_work("beautify", options.threads, display) as work:
+    options, ranks = options or BeautifyOptions(), ranks or OneRank()
+    source, numbers, parameters = ranks.each(lambda: _opened(run, stack, options))
+    folder = ranks.first(lambda: make_new_folder(outdir))
+    with open_work("beautify", options.threads, display, ranks) as work:
         work.progress.images(len(source.particles))
         average = _Average(source, parameters, options.correct_ctf)
         found = work.map("class", average, numbers.tolist())
-        resolutions = _write(folder, source, found, parameters, options)
+        resolutions = work.first(lambda: _write(folder, source, found, parameters, options))
         work.progress.note(
             f"{len(found)} class averages in {folder}, resolution {resolutions.min():.1f} to "
             f"{resolutions.max():.1f} A"
         )
     return Beautified(folder, resolutions)
+
+
+def _opened(
+    run: str | os.PathLike[str], stack: str | os.PathLike[str] | None, options: BeautifyOptions
+) -> tuple[ClassifiedRun, NDArray[np.int64], BeautifyParameters]:
+    """Open the run; also the numbers of the classes, and what is the same for all of them."""
+    source = with_pixel_size(open_classified_run(run, stack), options.pixel_size_in_angstroms)
+    numbers = np.arange(min(len(source.table), options.largest_number or len(source.table)))
+    return source, numbers, _parameters(source, options, numbers)
 
 
 def _parameters(

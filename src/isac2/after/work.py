@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from isac2.run.displays import open_display
-from isac2.run.parallel import open_workers
+from isac2.run.communication import OneRank, Ranks
+from isac2.run.displays import SilentDisplay, open_display
+from isac2.run.parallel import open_workers, threads_of_rank
 from isac2.run.progress import Display, Progress
 from isac2.workers import Workers
 
@@ -22,10 +23,19 @@ _ITEMS_A_STEP = 4  # for each worker, between two reports of progress
 
 @dataclass(frozen=True)
 class Work:
-    """Who works, and who is told."""
+    """Who works, and who is told.
+
+    With several ranks each has its own, and makes every call; but only the first touches files, in
+    what is handed to `first`.
+    """
 
     workers: Workers
     progress: Progress
+    ranks: Ranks
+
+    def first(self, function: Callable[[], Result]) -> Result:
+        """Return what the first rank's `function()` returns: for all that writes files."""
+        return self.ranks.first(function)
 
     def map(
         self, name: str, function: Callable[[Item], Result], items: Sequence[Item]
@@ -41,7 +51,9 @@ class Work:
 
 
 @contextmanager
-def open_work(name: str, threads: int = 0, display: Display | None = None) -> Iterator[Work]:
+def open_work(
+    name: str, threads: int = 0, display: Display | None = None, ranks: Ranks | None = None
+) -> Iterator[Work]:
     """Yield workers and progress for a `with` block, which is one phase.
 
     Parameters
@@ -52,8 +64,13 @@ def open_work(name: str, threads: int = 0, display: Display | None = None) -> It
         0: as many as this process may use cores.
     display : Display, optional
         Where progress is shown; by default stderr, live when it is a terminal.
+    ranks : Ranks, optional
+        Processes that share the work, all of which make this call; by default this one alone.
     """
-    with open_workers(threads) as workers, ExitStack() as shown:
+    ranks = ranks or OneRank()
+    with open_workers(threads_of_rank(threads, ranks), ranks) as workers, ExitStack() as shown:
+        if not ranks.is_first:
+            display = SilentDisplay()
         progress = Progress(display or shown.enter_context(open_display()))
         with progress.phase(name):
-            yield Work(workers, progress)
+            yield Work(workers, progress, ranks)

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isac2.cli.main import explain
+
 if TYPE_CHECKING:
-    from isac2.after.beautify import BeautifyOptions
+    from isac2.after.beautify import Beautified, BeautifyOptions
     from isac2.classes.sharpening import Adjustment
 
 __all__ = ["beautify", "beautify_parameters", "command"]
@@ -125,8 +127,15 @@ def beautify(run: str, outdir: str, stack: str | None, words: dict[str, Any]) ->
         When they cannot be used.
     """
     from isac2.after.beautify import beautify_run
+    from isac2.run.communication import open_ranks
 
-    made = beautify_run(run, outdir, stack, _options(words))
+    with open_ranks(explain) as ranks:
+        made = beautify_run(run, outdir, stack, _options(words), ranks=ranks)
+        if ranks.is_first:
+            _say(made)
+
+
+def _say(made: Beautified) -> None:
     resolutions = made.resolutions_in_angstroms
     click.echo(
         f"{len(resolutions)} class averages, {resolutions.min():.1f} to {resolutions.max():.1f} A: "
