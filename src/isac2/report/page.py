@@ -17,7 +17,7 @@ __all__ = ["Served", "render_page"]
 _SCRIPTS = ("pictures.js", "charts.js", "gallery.js", "class_page.js", "compare.js", "main.js")
 _SERVED_SCRIPTS = ("marks.js", "selection.js", "live.js")
 _MISSING = "\u2013"
-_LEFT = "left over"
+_LEFT, _NOT_YET = "left over", "in no class yet"
 _NO_PICTURE = "data:,"
 
 
@@ -139,7 +139,9 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
     seconds = sum(phase.seconds for phase in data.phases)
 
     def mean(values: Iterable[float]) -> float:
-        return float(sum(w * v for w, v in zip(weights, values, strict=True))) if accounted else 0.0
+        if not accounted:
+            return math.nan
+        return float(sum(w * v for w, v in zip(weights, values, strict=True)))
 
     resolution = sorted(v for v in classes.resolution_in_angstroms if math.isfinite(v))
     best = f"{resolution[0]:.1f} to {resolution[-1]:.1f} Å" if resolution else ""
@@ -176,7 +178,7 @@ def _steps(data: ReportData) -> list[tuple[str, int]]:
     ]
     rows = rows or [("in classes", _accounted(data))]
     left = data.particle_count - sum(count for _, count in rows)
-    return [*rows, (_LEFT, left)] if left > 0 else rows
+    return [*rows, (_LEFT if data.is_finished else _NOT_YET, left)] if left > 0 else rows
 
 
 def _flow(data: ReportData) -> str:
@@ -197,7 +199,7 @@ def _flow_legend(data: ReportData) -> str:
 
 def _flow_look(name: str, place: int, style: str = "") -> str:
     """Return the attributes that colour a part of the flow."""
-    kind = "rest" if name == _LEFT else "taken"
+    kind = "rest" if name in (_LEFT, _NOT_YET) else "taken"
     return f'class="{kind}" style="--fade:{min(place, 5)};{style}"'
 
 

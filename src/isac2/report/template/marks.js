@@ -96,6 +96,7 @@ class Marks {
   }
 
   async sendAll() {
+    if (!this.waiting.length) return;
     while (this.waiting.length) {
       this.told("saving");
       const { changes, strict } = this.waiting[0];

@@ -62,6 +62,7 @@ class Picker {
     if (!this.names.has(name)) this.names.set(name, { name, chosen: 0 });
     this.tell("");
     this.draw();
+    if (this.page.dialog.open) this.page.open(this.page.current); // it has no marks yet
   }
 
   async copy(name) {
