@@ -26,7 +26,7 @@ __all__ = [
     "wiener_filter",
 ]
 
-_TILE = 16  # images transformed together
+_TILE = 4  # images transformed together: their transforms fit the cache
 
 
 def weigh_by_ctf(
@@ -59,10 +59,9 @@ def weigh_by_ctf(
     weighed = np.empty(images.shape, np.float32)
     for start in range(0, len(images), _TILE):
         tile = slice(start, start + _TILE)
-        spectra = scipy.fft.rfft2(images[tile], (2 * box, 2 * box))
+        spectra = _padded_transform(images[tile])
         multiply_by_ctf(spectra, terms[tile], known[tile])
-        back = scipy.fft.irfft2(spectra, (2 * box, 2 * box), overwrite_x=True)
-        weighed[tile] = back[:, :box, :box]
+        weighed[tile] = _corner(spectra, box)
     return weighed
 
 
@@ -86,10 +85,24 @@ def wiener_filter(
         size = np.broadcast_to(pixel_size_in_angstroms, (len(images),))[tile]
         c = ctf_2d(2 * box, size, ctf[rows])
         c = np.where(known[tile, None, None], np.abs(c), c)
-        spectra = scipy.fft.rfft2(images[tile], (2 * box, 2 * box)) * (c / (c * c + noise))
-        back = scipy.fft.irfft2(spectra, (2 * box, 2 * box), overwrite_x=True)
-        corrected[tile] = back[:, :box, :box]
+        corrected[tile] = _corner(_padded_transform(images[tile]) * (c / (c * c + noise)), box)
     return corrected
+
+
+def _padded_transform(images: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Transform images (m, n, n) as on twice their box, complex64 (m, 2 n, n + 1).
+
+    The rows of zeros that the padding adds are not transformed.
+    """
+    box = images.shape[-1]
+    rows = scipy.fft.rfft(images, 2 * box, axis=-1)
+    return np.asarray(scipy.fft.fft(rows, 2 * box, axis=-2, overwrite_x=True))
+
+
+def _corner(spectra: NDArray[np.complex64], box: int) -> NDArray[np.float32]:
+    """Transform back (m, 2 n, n + 1) to the first n x n pixels, float32."""
+    columns = scipy.fft.ifft(spectra, axis=-2, overwrite_x=True)[:, :box]
+    return np.asarray(scipy.fft.irfft(columns, 2 * box, axis=-1)[..., :box], dtype=np.float32)
 
 
 def ctf_in_poses(ctf: CtfParameters, poses: PoseArray) -> CtfParameters:

@@ -1,4 +1,9 @@
-"""Compiled loops over the coefficients of transforms that the CTF multiplies."""
+"""Compiled loops over the coefficients of transforms that the CTF multiplies.
+
+The CTF is ``sin(pi p)``, p a polynomial in the frequency (`isac2.images.ctf.ctf_phase_terms`). p is
+brought to the nearest half turn and the sine taken from its series, in single precision and without
+branches, so that the loops are vectorised: some ten times faster than a library's sine.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +14,30 @@ import numpy as np
 
 __all__ = ["add_squared_ctf", "multiply_by_ctf"]
 
+_HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
+# of sin(pi a) in odd powers of a, to 6e-8 for a up to a half
+_S1, _S3, _S5 = np.float32(3.14159265), np.float32(-5.16771278), np.float32(2.55016404)
+_S7, _S9, _S11 = np.float32(-0.59926453), np.float32(0.08214589), np.float32(-0.00737043)
+
 
 @numba.njit(nogil=True, cache=True)
-def _ctf(terms: Any, u: float, v: float) -> float:
-    """CTF at the frequency (u, v), 1/pixel; terms are those of `ctf_phase_terms`."""
-    square = u * u + v * v
-    phase = terms[0] + (terms[1] + terms[4] * square) * square
-    phase += terms[2] * (u * u - v * v) + terms[3] * (2.0 * u * v)
-    return np.sin(np.pi * phase)  # type: ignore[no-any-return]
+def _ctf_row(terms: Any, v: float, box: int, out: Any) -> None:
+    """CTF along one row of a transform, float32 (box // 2 + 1,), at the frequency v (1/pixel)."""
+    c4 = np.float32(terms[4])
+    along, across = np.float32(terms[1] + terms[2]), np.float32(terms[3] * 2.0 * v)
+    first = np.float32(terms[0] + (terms[1] - terms[2]) * v * v)
+    squared, step = np.float32(v * v), np.float32(1.0 / box)
+    for i in range(out.size):
+        u = np.float32(i) * step
+        uu = u * u
+        square = uu + squared
+        phase = first + along * uu + across * u + c4 * square * square
+        turn = phase - _TWO * np.floor(phase * _HALF + _HALF)  # -1 to 1
+        size = abs(turn)
+        size = min(size, _ONE - size)
+        y = size * size
+        value = size * (_S1 + y * (_S3 + y * (_S5 + y * (_S7 + y * (_S9 + y * _S11)))))
+        out[i] = value if turn >= np.float32(0.0) else -value
 
 
 @numba.njit(nogil=True, cache=True)
@@ -33,22 +54,23 @@ def multiply_by_ctf(spectra: Any, terms: Any, flipped: Any) -> None:
     without its sign.
     """
     box = spectra.shape[1]
+    row = np.empty(spectra.shape[2], np.float32)
     for b in range(spectra.shape[0]):
         for j in range(box):
-            v = _row_frequency(j, box)
-            for i in range(spectra.shape[2]):
-                value = _ctf(terms[b], i / box, v)
-                spectra[b, j, i] *= np.float32(abs(value) if flipped[b] else value)
+            _ctf_row(terms[b], _row_frequency(j, box), box, row)
+            if flipped[b]:
+                row = np.abs(row)
+            for i in range(row.size):
+                spectra[b, j, i] *= row[i]
 
 
 @numba.njit(nogil=True, cache=True)
 def add_squared_ctf(terms: Any, groups: Any, sums: Any) -> None:
     """Add the square of each CTF, terms float64 (b, 5), to its group's sum (k, n, n // 2 + 1)."""
     box = sums.shape[1]
+    row = np.empty(sums.shape[2], np.float32)
     for b in range(terms.shape[0]):
-        total = sums[groups[b]]
         for j in range(box):
-            v = _row_frequency(j, box)
-            for i in range(total.shape[1]):
-                value = _ctf(terms[b], i / box, v)
-                total[j, i] += value * value
+            _ctf_row(terms[b], _row_frequency(j, box), box, row)
+            for i in range(row.size):
+                sums[groups[b], j, i] += row[i] * row[i]
