@@ -18,7 +18,8 @@ from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.record import read_record
 from isac2.run.results import read_run
-from isac2.stacks import open_stack, write_mrcs, write_stack
+from isac2.stacks import Stack, WriteOptions, open_stack, write_mrcs, write_stack
+from isac2.stacks.joining import join_stacks
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,8 @@ def test_what_is_left_gets_classes_of_its_own(world: Any, tmp_path: Path) -> Non
 
 def test_the_next_batch(world: Any, assigned: Path, tmp_path: Path) -> None:
     third = tmp_path / "third.star"
-    write_stack(third, open_stack(world.new_star).select(np.arange(30)))
+    some = open_stack(world.new_star).select(np.arange(30))
+    write_stack(third, some, WriteOptions(copy_pixels=True))
     found = assign_particles(third, assigned, tmp_path / "all", display=SilentDisplay())
     assert found.first_new == 300
     after = read_run(tmp_path / "all")
@@ -129,12 +131,33 @@ def test_the_next_batch(world: Any, assigned: Path, tmp_path: Path) -> None:
     assert chain["provenance"]["run"] == str(world.run)
 
 
+def test_of_a_growing_table_only_what_is_new(world: Any, tmp_path: Path) -> None:
+    """The table has 40 old particles, then new ones, one of them blank."""
+    blank = tmp_path / "blank.mrcs"
+    write_mrcs(blank, np.ones((1, 64, 64)), 3.6)
+    new = open_stack(world.new_star).select(np.arange(20))
+    one = open_stack(blank)
+    files, last = (*new.files, one.files[0]), len(new.files)
+    index, slots = new.file_index.copy(), new.slots.copy()
+    index[7], slots[7] = last, 0
+    with_blank = Stack(new.path, new.kind, files, index, slots, new.metadata)
+    growing = tmp_path / "growing.star"
+    write_stack(growing, join_stacks([open_stack(world.star).select(np.arange(40)), with_blank]))
+    found = assign_particles(growing, world.run, tmp_path / "out", display=SilentDisplay())
+    assert (found.first_new, found.new) == (200, 20)
+    after = read_run(tmp_path / "out")
+    assert len(after.class_of_particle) == 220
+    assert after.class_of_particle[207] == -1
+    record = read_record(found.directory.run_json)
+    assert record.unusable_images == [207]
+
+
 def test_a_run_without_working_images_and_of_sphire(shared: Path, tmp_path: Path) -> None:
     run = shared / "golden" / "sphire_run"
     stack = shared / "data" / "views_simulated" / "particles.star"
     new = tmp_path / "new.star"
     ids = np.loadtxt(run / "processed_images.txt", dtype=int)[:30]
-    write_stack(new, open_stack(stack).select(ids))
+    write_stack(new, open_stack(stack).select(ids), WriteOptions(copy_pixels=True))
     words = ["assign", str(new), str(tmp_path / "both"), "--to", str(run), "--stack", str(stack)]
     options = ["--CTF", "--img_per_grp=100", "--minimum_grp_size=40", "--stab_ali=2"]
     assert main([*words, *options, "--skip_ordering", "--maxit=15"]) == 0
@@ -159,6 +182,7 @@ def test_what_is_refused(
 
     new, out, to = str(world.new_star), str(tmp_path / "out"), ["--to", str(world.run)]
     assert "there is no run" in said(new, out, "--to", "nothing")
+    assert "in the run already" in said(str(world.star), out, *to)
     assert "was run with already" in said(new, out, *to, "--radius=20")
     assert "is no finished run" in said(new, out, "--to", str(tmp_path))
     assert "started differently" in said(new, str(assigned), *to, "--new-classes", "always")

@@ -61,13 +61,14 @@ class Assigned:
         The run of all particles, the new ones after the old ones.
     first_new : int
         Row of the first new particle.
-    recalled : int
-        New particles that went to the classes there were.
+    new, recalled : int
+        New particles, and how many of them went to the classes there were.
     new_classes : int
     """
 
     directory: RunDirectory
     first_new: int
+    new: int
     recalled: int
     new_classes: int
 
@@ -99,7 +100,7 @@ def assign_particles(
     Parameters
     ----------
     new_stack : path-like
-        The new particles.
+        The new particles; images that the run has already are left out.
     run : path-like
         Directory of a finished run; it stays as it is.
     outdir : path-like, optional
@@ -124,6 +125,7 @@ def assign_particles(
     base = open_base_run(run, stack, settings or {})
     fresh = open_stack(new_stack)
     _check_fit(base, fresh)
+    fresh = _only_new(base.particles, fresh)
     joined = _joined(base.particles, fresh)
     check_stack(joined, base.settings)
     directory = open_run_directory(outdir or default_directory(new_stack, run))
@@ -140,6 +142,7 @@ def assign_particles(
     return Assigned(
         directory,
         len(base.particles),
+        len(fresh),
         int(record.provenance["recalled"]),
         sum(row.classes for row in found),
     )
@@ -159,6 +162,25 @@ def _check_fit(base: BaseRun, fresh: Stack) -> None:
             f"{fresh.path} has pixels of {sizes[1]:g} A, but {base.directory.path} is of "
             f"{sizes[0]:g} A: extract the new particles alike."
         )
+
+
+def _only_new(old: Stack, fresh: Stack) -> Stack:
+    """Leave out images that the run has already, as in the growing table of a session."""
+    places: dict[Path, int] = {}
+
+    def keys(stack: Stack) -> NDArray[np.int64]:
+        files = [places.setdefault(file.path.resolve(), len(places)) for file in stack.files]
+        return np.stack([np.array(files)[stack.file_index], stack.slots], axis=1)
+
+    both = np.concatenate([keys(old), keys(fresh)])
+    _, number = np.unique(both, axis=0, return_inverse=True)
+    new = np.flatnonzero(~np.isin(number[len(old) :], number[: len(old)]))
+    if not len(new):
+        raise InputError(
+            f"all {len(fresh)} images of {fresh.path} are in the run already: there is none to "
+            "assign."
+        )
+    return fresh if len(new) == len(fresh) else fresh.select(new)
 
 
 def _joined(old: Stack, fresh: Stack) -> Stack:

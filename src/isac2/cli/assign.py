@@ -13,11 +13,12 @@ __all__ = ["command"]
 
 _HELP = """Give the particles of NEW_STACK to the classes of a finished run, or to none.
 
-The result is a run directory of the old particles followed by the new ones; RUN stays as it is. A
-new particle joins a class by the run's own standard: it clearly belongs there, and is stable in
-independent alignments together with the members. Once two groups' worth of new particles are in no
-class, new generations are run on all that are in none. The same command goes on with what was
-stopped, and the result can be assigned to in turn.
+The result is a run directory of the old particles followed by the new ones; RUN stays as it is.
+Images that RUN has already, as in the growing table of a session, are left out. A new particle
+joins a class by the run's own standard: it clearly belongs there, and is stable in independent
+alignments together with the members. Once two groups' worth of new particles are in no class, new
+generations are run on all that are in none. The same command goes on with what was stopped, and
+the result can be assigned to in turn.
 
 \b
 Examples:
@@ -40,8 +41,8 @@ def _assign(new_stack: str, outdir: str | None, **words: Any) -> None:
             settings=given_settings(words),
         )
     click.echo(
-        f"{made.recalled:,} new particles in the classes, {made.new_classes} new classes: "
-        f"{made.directory.path}"
+        f"{made.recalled:,} of {made.new:,} new particles in the classes, {made.new_classes} new "
+        f"classes: {made.directory.path}"
     )
     click.echo(f"Report: {made.directory.report}")
 
