@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -80,29 +76,6 @@ def _likeness(image: NDArray[np.float32], view: NDArray[np.float32]) -> float:
     mask = soft_disc(len(view), 21)
     image, view = ((i - (i * mask).sum() / mask.sum()) * mask for i in (image, view))
     return float(fourier_ring_correlation(image, view).correlation[1:17].mean())
-
-
-def test_ranks_give_the_same_bytes(world: Any, tmp_path: Path) -> None:
-    beside = Path(sys.executable).with_name("mpirun")
-    if not beside.exists() or find_spec("mpi4py") is None:
-        pytest.skip("no mpirun or no mpi4py here: pip install 'isac2[mpi]'")
-    one, two = tmp_path / "one", tmp_path / "two"
-    assert main(["beautify", str(world.run), str(one), "--threads", "1"]) == 0
-    words = [str(beside), "--oversubscribe", "--bind-to", "none", "-np", "2"]
-    start = "import sys; from isac2.cli.main import main; sys.exit(main())"
-    program = [sys.executable, "-c", start, "beautify", str(world.run), str(two)]
-    environment = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
-    done = subprocess.run(
-        [*words, *program],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("class averages") == 1
-    for name in ("class_averages.mrcs", "class_averages.star", "FH_list.txt"):
-        assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
 def test_threads_and_times_change_nothing(world: Any, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,14 @@ from isac2.errors import InputError
 from isac2.poses import identity_poses
 from isac2.run.beginning import begin_run, saying_how_to_go_on
 from isac2.run.checkpoint import save_arrays, save_state
-from isac2.run.communication import OneRank
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.generation_files import write_prealignment
 from isac2.run.job import Job, open_job
 from isac2.run.lock import only_run_in
 from isac2.run.prepare import WorkingStack, check_stack, open_working_stack
 from isac2.run.progress import Display
-from isac2.run.record import read_record, write_record
+from isac2.run.record import RunRecord, read_record, write_record
 from isac2.run.run_classes import RunFacts
 from isac2.run.runner import run_isac
 from isac2.run.stopping import stopping_after
@@ -94,6 +95,7 @@ def assign_particles(
     new_classes: str = "auto",
     settings: Mapping[str, Any] | None = None,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> Assigned:
     """Give new particles to the classes of a run, by the run's own standard of stability.
 
@@ -114,38 +116,68 @@ def assign_particles(
         By Python names: threads and hours, and for SPHIRE's runs the options it had.
     display : Display, optional
         Where progress is shown; by default stderr.
+    ranks : Ranks, optional
+        Processes that share the work, all of which make this call; by default this one alone.
 
     Raises
     ------
     InputError
         When run and particles do not fit each other, or the folder cannot be used.
     """
-    if new_classes not in NewClasses:
-        raise InputError(f"--new-classes={new_classes} is none of {', '.join(NewClasses)}.")
-    base = open_base_run(run, stack, settings or {})
-    fresh = open_stack(new_stack)
-    _check_fit(base, fresh)
-    fresh = _only_new(base.particles, fresh)
-    joined = _joined(base.particles, fresh)
-    check_stack(joined, base.settings)
-    directory = open_run_directory(outdir or default_directory(new_stack, run))
-    with (
-        saying_how_to_go_on(directory),
-        stopping_after(base.settings.maximum_hours),
-        only_run_in(directory.path),
-    ):
-        _begin(directory, base, joined, fresh, new_classes, display)
-    run_isac(joined, directory.path, base.settings, display)
-    record = read_record(directory.run_json)
+    ranks = ranks or OneRank()
+    task = ranks.each(lambda: _plan(new_stack, run, stack, new_classes, settings or {}))
+    base = task.base
+    target = outdir or default_directory(new_stack, run)
+    directory = ranks.first(lambda: open_run_directory(target))
+    with saying_how_to_go_on(directory), ExitStack() as held:
+
+        def take() -> None:
+            held.enter_context(only_run_in(directory.path))
+
+        if ranks.is_first:
+            held.enter_context(stopping_after(base.settings.maximum_hours))
+        ranks.first(take)
+        _begin(directory, task, display, ranks)
+    run_isac(task.joined, directory.path, base.settings, display, ranks)
+    record = ranks.first(lambda: read_record(directory.run_json))
     before = {(row.main_iteration, row.generation) for row in base.generations}
     found = [r for r in record.generations if (r.main_iteration, r.generation) not in before]
     return Assigned(
         directory,
         len(base.particles),
-        len(fresh),
+        len(task.fresh),
         int(record.provenance["recalled"]),
         sum(row.classes for row in found),
     )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be assigned to what."""
+
+    base: BaseRun
+    fresh: Stack
+    joined: Stack
+    new_classes: str
+
+
+def _plan(
+    new_stack: str | os.PathLike[str],
+    run: str | os.PathLike[str],
+    stack: str | os.PathLike[str] | None,
+    new_classes: str,
+    settings: Mapping[str, Any],
+) -> _Task:
+    """Open run and particles, and see that they fit each other."""
+    if new_classes not in NewClasses:
+        raise InputError(f"--new-classes={new_classes} is none of {', '.join(NewClasses)}.")
+    base = open_base_run(run, stack, settings)
+    fresh = open_stack(new_stack)
+    _check_fit(base, fresh)
+    fresh = _only_new(base.particles, fresh)
+    joined = _joined(base.particles, fresh)
+    check_stack(joined, base.settings)
+    return _Task(base, fresh, joined, new_classes)
 
 
 def _check_fit(base: BaseRun, fresh: Stack) -> None:
@@ -189,87 +221,88 @@ def _joined(old: Stack, fresh: Stack) -> Stack:
     return Stack(old.path, both.kind, both.files, both.file_index, both.slots, both.metadata)
 
 
-def _begin(
-    directory: RunDirectory,
-    base: BaseRun,
-    joined: Stack,
-    fresh: Stack,
-    new_classes: str,
-    display: Display | None,
-) -> None:
+def _begin(directory: RunDirectory, task: _Task, display: Display | None, ranks: Ranks) -> None:
     """Do what comes before the generations, as far as it is not done."""
+    record, done = ranks.first(lambda: _begin_record(directory, task))
+    if done:
+        return
+    with open_job(task.joined, task.base.settings, directory, record, display, ranks) as job:
+        shifts = _centre(job, task)
+        working = _prepare(job, task, shifts)
+        _assign(job, task, working, shifts)
+
+
+def _begin_record(directory: RunDirectory, task: _Task) -> tuple[RunRecord, bool]:
+    """Make the run's directory, or see that it is that of the same assignment; also if all is done.
+
+    Raises
+    ------
+    InputError
+        When it is that of another.
+    """
+    base = task.base
     source = {
         "verb": "assign",
         "run": os.fspath(base.directory.path),
         "particles": len(base.particles),
-        "new_stack": str(fresh.path),
-        "new_particles": len(fresh),
-        "new_classes": new_classes,
+        "new_stack": str(task.fresh.path),
+        "new_particles": len(task.fresh),
+        "new_classes": task.new_classes,
     }
-    record = begin_run(directory, joined, base.settings)
+    record = begin_run(directory, task.joined, base.settings)
     known = {key: record.provenance.get(key, value) for key, value in source.items()}
     changed = [key for key, value in source.items() if known[key] != value]
     if changed:
         raise InputError(
             f"{directory.path} was started differently ({changed[0].replace('_', ' ')} was "
-            f"{known[changed[0]]}): give the same again, or another folder as --out."
+            f"{known[changed[0]]}): give the same again, or another folder for the output."
         )
-    if directory.clustering_state.exists():
-        return
     if not record.provenance:
         before = {} if base.record is None else base.record.provenance
         record.provenance = {**source, "provenance": before}
         record.generations[:] = base.generations
         write_record(directory.run_json, record)
-    with open_job(joined, base.settings, directory, record, display, OneRank()) as job:
-        shifts = _centre(job, base, fresh)
-        working = _prepare(job, base, fresh, shifts)
-        _assign(job, base, working, shifts, new_classes)
+    return record, directory.clustering_state.exists()
 
 
-def _centre(job: Job, base: BaseRun, fresh: Stack) -> NDArray[np.float64]:
+def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
     """Centre the new particles on the old ones' common average; shifts of all, px."""
-    saved, average = job.directory.prealignment_state, base.common_average()
-    weights = base.spectrum_weights
-    if weights is not None:
-        write_table(job.directory.spectrum_weights, [weights])
-        save_arrays(job.directory.state / "spectrum.npz", {"weights": weights})
+    average, weights = task.base.common_average(), task.base.spectrum_weights
     with job.phase("centring new particles"):
-        new = centre_new_particles(job, fresh, average, weights)
-        shifts = np.concatenate([base.shifts, new])
+        new = centre_new_particles(job, task.fresh, average, weights)
+        shifts = np.concatenate([task.base.shifts, new])
         averages = np.empty((0, 1, 1), np.float32) if average is None else average[None]
-        write_prealignment(job.directory, _facts(job, shifts), averages)
-        save_arrays(saved, {"shifts": shifts})
+
+        def write() -> None:
+            if weights is not None:
+                write_table(job.directory.spectrum_weights, [weights])
+                save_arrays(job.directory.state / "spectrum.npz", {"weights": weights})
+            write_prealignment(job.directory, _facts(job, shifts), averages)
+            save_arrays(job.directory.prealignment_state, {"shifts": shifts})
+
+        job.first(write)
     return shifts
 
 
-def _prepare(job: Job, base: BaseRun, fresh: Stack, shifts: NDArray[np.float64]) -> WorkingStack:
+def _prepare(job: Job, task: _Task, shifts: NDArray[np.float64]) -> WorkingStack:
     """Make the working images of all particles; those of the old ones are copied."""
-    path = job.directory.working_images
-    if not path.exists():
+    path, old = job.directory.working_images, task.base.directory.working_images
+    if not job.first(path.exists):
         with job.phase("preparing new particles"):
-            extend_working_images(
-                job, base.directory.working_images, fresh, shifts, base.spectrum_weights
-            )
-    return open_working_stack(path)
+            extend_working_images(job, old, task.fresh, shifts, task.base.spectrum_weights)
+    return job.ranks.each(lambda: open_working_stack(path))
 
 
-def _assign(
-    job: Job,
-    base: BaseRun,
-    working: WorkingStack,
-    shifts: NDArray[np.float64],
-    new_classes: str,
-) -> None:
+def _assign(job: Job, task: _Task, working: WorkingStack, shifts: NDArray[np.float64]) -> None:
     """Recall new particles to the classes, and save the state from which the run goes on."""
-    count, old = len(job.stack), len(base.particles)
+    base, count, old = task.base, len(job.stack), len(task.base.particles)
     parameters = job.settings.clustering_parameters()
     usable = np.setdiff1d(np.arange(count), working.unusable)
     pool = usable[usable >= old]
     main_iteration = base.last_main_iteration + 1
     ratio = job.settings.shrink_ratio
     with job.phase("assignment"):
-        before = base.groups(working.images, parameters)
+        before = job.first(lambda: base.groups(working.images, parameters))
         job.progress.step(f"{len(pool)} new particles, {len(before)} classes", 0, 0)
         # generation 0 is no generation's: nothing else draws from its seed
         classes = recall_images(
@@ -282,22 +315,8 @@ def _assign(
             job.workers,
             Frames(shifts * ratio, job.stack.box_size / 2 * ratio),
         )
-    taken = _members(classes)
-    left = np.setdiff1d(usable, taken)
-    recalled = int((taken >= old).sum())
-    since = _clustered_up_to(base)
-    waiting = int((left >= since).sum())
-    go_on = _goes_on(new_classes, waiting, len(left), parameters.images_per_group)
-    job.record.provenance.update(
-        recalled=recalled,
-        waiting=0 if go_on else waiting,
-        clustered_up_to=count if go_on else since,
-    )
-    write_record(job.directory.run_json, job.record)
-    job.progress.note(
-        f"{recalled} of {count - old} new particles belong to the {len(classes)} classes; "
-        f"{waiting} wait since the last generation, {len(left)} are in no class"
-    )
+    left = np.setdiff1d(usable, _members(classes))
+    go_on = _record_assignment(job, task, classes, left)
     state = IsacState(
         main_iteration=main_iteration,
         generation=1,
@@ -306,8 +325,30 @@ def _assign(
         poses=identity_poses(len(left)),
         accounted=classes,
         start_of_main=left,
+        finished=not go_on,
     )
-    save_state(job.directory.clustering_state, state if go_on else replace(state, finished=True))
+    job.first(lambda: save_state(job.directory.clustering_state, state))
+
+
+def _record_assignment(
+    job: Job, task: _Task, classes: tuple[StableGroup, ...], left: NDArray[np.int64]
+) -> bool:
+    """Put on record what was recalled and what is left (ids); whether generations are to be run."""
+    count, old = len(job.stack), len(task.base.particles)
+    recalled, since = int((_members(classes) >= old).sum()), _clustered_up_to(task.base)
+    waiting = int((left >= since).sum())
+    go_on = _goes_on(task.new_classes, waiting, len(left), job.settings.images_per_group)
+    job.record.provenance.update(
+        recalled=recalled,
+        waiting=0 if go_on else waiting,
+        clustered_up_to=count if go_on else since,
+    )
+    job.first(lambda: write_record(job.directory.run_json, job.record))
+    job.progress.note(
+        f"{recalled} of {count - old} new particles belong to the {len(classes)} classes; "
+        f"{waiting} wait since the last generation, {len(left)} are in no class"
+    )
+    return go_on
 
 
 def _goes_on(new_classes: str, waiting: int, left: int, images_per_group: int) -> bool:

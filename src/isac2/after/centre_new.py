@@ -75,8 +75,12 @@ def centre_new_particles(
             whole.images, usable, middles, reference, first, space, job.workers
         )
         centres = centres_from_poses(found.poses)
-    for file in (path, path.with_name(f"{path.stem}.unusable.txt")):
-        file.unlink(missing_ok=True)
+
+    def remove() -> None:
+        for file in (path, path.with_name(f"{path.stem}.unusable.txt")):
+            file.unlink(missing_ok=True)
+
+    job.first(remove)
     shifts = np.zeros((len(fresh), 2))
     shifts[usable] = -centres * pixel / settings.shrink_ratio
     return shifts

@@ -17,6 +17,7 @@ from isac2.classes.order import ChainOrder, correlate_averages, order_averages
 from isac2.errors import InputError
 from isac2.images.transform import apply_poses
 from isac2.poses import eman_matrix_from_poses, relion_from_poses
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory
 from isac2.run.progress import Display
 from isac2.run.record import read_record
@@ -77,6 +78,7 @@ def order_file(
     output: str | os.PathLike[str],
     options: OrderOptions | None = None,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> ChainOrder:
     """Order averages so that neighbours are similar, and turn them to match.
 
@@ -90,34 +92,48 @@ def order_file(
     options : OrderOptions, optional
     display : Display, optional
         Where progress is shown; by default stderr.
+    ranks : Ranks, optional
+        Processes that share the work, all of which make this call; by default this one alone.
 
     Raises
     ------
     InputError
         When averages cannot be read, the radius does not fit, or a file is there already.
     """
-    options = options or OrderOptions()
-    target, source = Path(output), _averages_file(Path(averages))
-    if target.suffix.lower() not in (".mrcs", ".hdf"):
-        raise InputError(f"{output}: ordered averages are written as .mrcs or .hdf, by the ending.")
-    for path in _outputs(target, options):
-        refuse_existing(str(path))
-    stack = open_stack(source)
-    space = SearchSpace(_radius(stack, source, options), 1, 1, options.x_range, options.x_range)
-    with open_work("order", options.threads, display) as work:
+    options, ranks, target = options or OrderOptions(), ranks or OneRank(), Path(output)
+    ranks.first(lambda: _check_outputs(target, options))
+    stack, space = ranks.each(lambda: _opened(Path(averages), options))
+    with open_work("order", options.threads, display, ranks) as work:
         images = stack.read()
         work.progress.step(f"correlating {len(images)} x {len(images)} averages", 0, 0)
         correlation = correlate_averages(images, space, work.workers)
         work.progress.step("ordering", 0, 0)
         chain = order_averages(images, space, work.workers, correlation)
-        moved = (
-            apply_poses(images[chain.order], chain.poses) if options.turn else images[chain.order]
-        )
-        _write(target, stack, moved, chain, options)
-        if options.table is not None:
-            i, j = np.triu_indices(len(images), 1)
-            write_table(Path(options.table), [i, j, correlation[i, j]])
+
+        def write() -> None:
+            _write(target, stack, images[chain.order], chain, options)
+            if options.table is not None:
+                i, j = np.triu_indices(len(images), 1)
+                write_table(Path(options.table), [i, j, correlation[i, j]])
+
+        work.first(write)
     return chain
+
+
+def _check_outputs(target: Path, options: OrderOptions) -> None:
+    """Refuse what cannot be written."""
+    if target.suffix.lower() not in (".mrcs", ".hdf"):
+        raise InputError(f"{target}: ordered averages are written as .mrcs or .hdf, by the ending.")
+    for path in _outputs(target, options):
+        refuse_existing(str(path))
+
+
+def _opened(averages: Path, options: OrderOptions) -> tuple[Stack, SearchSpace]:
+    """Open the averages; also what is searched."""
+    source = _averages_file(averages)
+    stack = open_stack(source)
+    radius = _radius(stack, source, options)
+    return stack, SearchSpace(radius, 1, 1, options.x_range, options.x_range)
 
 
 def _outputs(target: Path, options: OrderOptions) -> list[Path]:
@@ -166,11 +182,12 @@ def _radius_of_run(folder: Path) -> int | None:
 def _write(
     target: Path,
     stack: Stack,
-    moved: NDArray[np.float32],
+    ordered: NDArray[np.float32],
     chain: ChainOrder,
     options: OrderOptions,
 ) -> None:
-    """Write the averages and the chain."""
+    """Write the averages, turned where that is asked for, and the chain."""
+    moved = apply_poses(ordered, chain.poses) if options.turn else ordered
     zeros, place = np.zeros(len(moved)), np.arange(len(moved))
     mirror = chain.mirror.astype(np.int64)
     columns = [place, chain.order, chain.alpha, zeros, zeros, mirror]

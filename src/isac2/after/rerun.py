@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from isac2.after.choose import Choice, chosen_particles
 from isac2.classes.select_files import open_run_classes
 from isac2.errors import InputError
 from isac2.run.beginning import begin_run, saying_how_to_go_on
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
@@ -40,6 +41,7 @@ def rerun(
     stack: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> RunDirectory:
     """Classify some of the particles of a run again, with its settings or others.
 
@@ -58,26 +60,54 @@ def rerun(
         By Python names: what is to differ from the run. The seed is the run's.
     display : Display, optional
         Where progress is shown; by default stderr.
+    ranks : Ranks, optional
+        Processes that share the work, all of which make this call; by default this one alone.
 
     Raises
     ------
     InputError
         When nothing is chosen, the settings do not fit, or the folder cannot be used.
     """
-    words = dict(settings or {})
+    ranks, words = ranks or OneRank(), dict(settings or {})
+    round_ = ranks.each(lambda: _plan(run, choice, stack, words))
+    directory = ranks.first(lambda: open_run_directory(outdir))
+
+    def begin() -> None:
+        with saying_how_to_go_on(directory), only_run_in(directory.path):
+            _begin(directory, round_)
+
+    ranks.first(begin)
+    return run_isac(round_.particles, directory.path, round_.settings, display, ranks)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What is to be classified, how, and where it comes from."""
+
+    particles: Stack
+    settings: Settings
+    provenance: dict[str, Any]
+    original_ids: NDArray[np.int64]
+
+
+def _plan(
+    run: str | os.PathLike[str],
+    choice: Choice,
+    stack: str | os.PathLike[str] | None,
+    words: dict[str, Any],
+) -> _Round:
+    """Choose the particles, and see that they can be classified."""
     # SPHIRE's runs do not say their settings, so that the words are the run's own, too
     base = open_base_run(run, stack, words if RunDirectory(Path(run)).is_new() else {})
-    chosen_settings = replace(base.settings, **words)
-    found = open_run_classes(Path(run))
-    ids = chosen_particles(found, choice, len(base.particles))
-    if len(ids) < chosen_settings.images_per_group:
+    settings = replace(base.settings, **words)
+    ids = chosen_particles(open_run_classes(Path(run)), choice, len(base.particles))
+    if len(ids) < settings.images_per_group:
         raise InputError(
             f"{len(ids)} particles are chosen, fewer than one group of "
-            f"--img_per_grp={chosen_settings.images_per_group}: lower it, or choose more."
+            f"--img_per_grp={settings.images_per_group}: lower it, or choose more."
         )
     some = base.particles.select(ids)
-    check_stack(some, chosen_settings)
-    directory = open_run_directory(outdir)
+    check_stack(some, settings)
     provenance = {
         "verb": "rerun",
         "run": os.fspath(run),
@@ -85,27 +115,19 @@ def rerun(
         "particles": len(ids),
         "provenance": {} if base.record is None else base.record.provenance,
     }
-    with saying_how_to_go_on(directory), only_run_in(directory.path):
-        _begin(directory, some, chosen_settings, provenance, _original_ids(base.directory, ids))
-    return run_isac(some, directory.path, chosen_settings, display)
+    return _Round(some, settings, provenance, _original_ids(base.directory, ids))
 
 
-def _begin(
-    directory: RunDirectory,
-    some: Stack,
-    settings: Settings,
-    provenance: dict[str, Any],
-    originals: NDArray[np.int64],
-) -> None:
+def _begin(directory: RunDirectory, round_: _Round) -> None:
     """Make the run's directory, or see that it is that of the same round."""
-    record = begin_run(directory, some, settings)
-    if record.provenance not in ({}, provenance):
+    record = begin_run(directory, round_.particles, round_.settings)
+    if record.provenance not in ({}, round_.provenance):
         raise InputError(
             f"{directory.path} is a round of other particles: give another folder for the output."
         )
-    record.provenance = provenance
+    record.provenance = round_.provenance
     write_record(directory.run_json, record)
-    write_ids(directory.path / ORIGINAL_IDS, originals)
+    write_ids(directory.path / ORIGINAL_IDS, round_.original_ids)
 
 
 def _original_ids(base: RunDirectory, ids: NDArray[np.int64]) -> NDArray[np.int64]:

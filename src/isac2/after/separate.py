@@ -27,6 +27,7 @@ from isac2.images.ctf_correction import ctf_in_poses
 from isac2.images.masks import disc_mask
 from isac2.images.resample import resample
 from isac2.images.transform import apply_poses
+from isac2.run.communication import OneRank, Ranks
 from isac2.run.final_files import project_folder
 from isac2.run.progress import Display
 from isac2.run.text_tables import write_ids, write_table
@@ -177,6 +178,7 @@ def separate_run(
     stack: str | os.PathLike[str] | None = None,
     options: SeparateOptions | None = None,
     display: Display | None = None,
+    ranks: Ranks | None = None,
 ) -> list[int]:
     """Write a stack and a list for each class of a run.
 
@@ -193,6 +195,8 @@ def separate_run(
     options : SeparateOptions, optional
     display : Display, optional
         Where progress is shown; by default stderr.
+    ranks : Ranks, optional
+        Processes that share the classes, all of which make this call; by default this one alone.
 
     Returns
     -------
@@ -204,21 +208,33 @@ def separate_run(
     InputError
         When something needed is missing, or `outdir` is there already.
     """
-    options = options or SeparateOptions()
+    options, ranks = options or SeparateOptions(), ranks or OneRank()
+    source, numbers, mask = ranks.each(lambda: _opened(run, stack, options))
+    pixel = source.particles.pixel_size_in_angstroms or 1.0
+    folder = ranks.first(lambda: _make_folders(outdir, options))
+    with open_work("separate", options.threads, display, ranks) as work:
+        separation = _Separation(source, folder, options, mask, pixel)
+        parts = work.map("class", separation, numbers)
+        work.first(lambda: _write_all(folder, source, numbers, parts, options))
+        work.progress.note(f"{len(numbers)} classes in {folder}")
+    return numbers
+
+
+def _opened(
+    run: str | os.PathLike[str], stack: str | os.PathLike[str] | None, options: SeparateOptions
+) -> tuple[ClassifiedRun, list[int], NDArray[np.bool_] | None]:
+    """Open the run; also the numbers of the chosen classes, and the eigenimages' mask."""
     source = with_pixel_size(open_classified_run(run, stack), options.pixel_size_in_angstroms)
     numbers = np.flatnonzero(chosen_classes(source.classes, options.choice)).tolist()
     _check(source, numbers, options)
-    mask = _mask(source, options) if options.eigenimages else None
-    pixel = source.particles.pixel_size_in_angstroms or 1.0
+    return source, numbers, _mask(source, options) if options.eigenimages else None
+
+
+def _make_folders(outdir: str | os.PathLike[str], options: SeparateOptions) -> Path:
     folder = make_new_folder(outdir)
     for name in (options.names.ids, options.names.stack):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    with open_work("separate", options.threads, display) as work:
-        separation = _Separation(source, folder, options, mask, pixel)
-        parts = work.map("class", separation, numbers)
-        _write_all(folder, source, numbers, parts, options)
-        work.progress.note(f"{len(numbers)} classes in {folder}")
-    return numbers
+    return folder
 
 
 def _check(source: ClassifiedRun, numbers: list[int], options: SeparateOptions) -> None:

@@ -41,24 +41,29 @@ def extend_working_images(
         How power spectra are equalised.
     """
     settings, target = job.settings, job.directory.working_images
-    old = _opened(old_path, len(job.stack) - len(fresh), settings.working_box_size)
+    before, box = len(job.stack) - len(fresh), settings.working_box_size
+    old = job.ranks.each(lambda: _opened(old_path, before, box))
     if old is None:
         prepare_working_stack(
             job.stack, shifts, settings, target, job.workers, job.tell_images, weights
         )
         return
-    count = len(old.images)
     path = job.directory.state / "new_images.npy"
     prepare_working_stack(
-        fresh, shifts[count:], settings, path, job.workers, job.tell_images, weights
+        fresh, shifts[before:], settings, path, job.workers, job.tell_images, weights
     )
-    new = open_working_stack(path)
+    job.first(lambda: _write_joined(target, old, path))
+
+
+def _write_joined(target: Path, old: WorkingStack, new_path: Path) -> None:
+    """Write old and new images as one file, and remove that of the new ones."""
+    new = open_working_stack(new_path)
     with atomic_path(target) as temporary:
         _join(temporary, old.images, new.images)
-        unusable = np.concatenate([old.unusable, new.unusable + count])
+        unusable = np.concatenate([old.unusable, new.unusable + len(old.images)])
         text = "".join(f"{number}\n" for number in unusable)
         write_text_atomic(target.with_name(f"{target.stem}.unusable.txt"), text)
-    for file in (path, path.with_name(f"{path.stem}.unusable.txt")):
+    for file in (new_path, new_path.with_name(f"{new_path.stem}.unusable.txt")):
         file.unlink(missing_ok=True)
 
 

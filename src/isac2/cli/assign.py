@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from isac2.cli.main import explain
 from isac2.cli.run_overrides import OverridingCommand, given_settings, run_overrides
 from isac2.run.stopping import stopping_on_signals
 
@@ -30,21 +31,25 @@ Examples:
 def _assign(new_stack: str, outdir: str | None, **words: Any) -> None:
     # what computes is imported only when there is something to compute
     from isac2.after.assign import assign_particles
+    from isac2.run.communication import open_ranks
 
-    with stopping_on_signals():
-        made = assign_particles(
-            new_stack,
-            words["run"],
-            outdir,
-            stack=words["stack"],
-            new_classes=words["new_classes"],
-            settings=given_settings(words),
-        )
-    click.echo(
-        f"{made.recalled:,} of {made.new:,} new particles in the classes, {made.new_classes} new "
-        f"classes: {made.directory.path}"
-    )
-    click.echo(f"Report: {made.directory.report}")
+    with open_ranks(explain) as ranks:
+        with stopping_on_signals():
+            made = assign_particles(
+                new_stack,
+                words["run"],
+                outdir,
+                stack=words["stack"],
+                new_classes=words["new_classes"],
+                settings=given_settings(words),
+                ranks=ranks,
+            )
+        if ranks.is_first:
+            click.echo(
+                f"{made.recalled:,} of {made.new:,} new particles in the classes, "
+                f"{made.new_classes} new classes: {made.directory.path}"
+            )
+            click.echo(f"Report: {made.directory.report}")
 
 
 command = OverridingCommand(

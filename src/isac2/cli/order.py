@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from isac2.cli.main import explain
+
 __all__ = ["command", "order"]
 
 _HELP = """Order class averages so that neighbours look alike, and turn them to match, to OUT.
@@ -71,9 +73,12 @@ def order(
         When they cannot be ordered, or a file is there already.
     """
     from isac2.after.order import OrderOptions, order_file
+    from isac2.run.communication import open_ranks
 
     options = OrderOptions(radius, x_range, turn, table, threads)
-    chain = order_file(averages, output, options)
-    inner = chain.correlation[1:]
-    mean = f", neighbours correlate to {inner.mean():.3f}" if len(inner) else ""
-    click.echo(f"{len(chain.order)} averages in order{mean}: {output}")
+    with open_ranks(explain) as ranks:
+        chain = order_file(averages, output, options, ranks=ranks)
+        if ranks.is_first:
+            inner = chain.correlation[1:]
+            mean = f", neighbours correlate to {inner.mean():.3f}" if len(inner) else ""
+            click.echo(f"{len(chain.order)} averages in order{mean}: {output}")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
+from isac2.cli.main import explain
 from isac2.cli.run_overrides import OverridingCommand, given_settings, run_overrides
 from isac2.run.stopping import stopping_on_signals
 
@@ -30,18 +31,23 @@ Examples:
 def _rerun(run: str, outdir: str, **words: Any) -> None:
     # what computes is imported only when there is something to compute
     from isac2.after.rerun import rerun
+    from isac2.run.communication import open_ranks
 
-    with stopping_on_signals():
-        directory = rerun(
-            run,
-            outdir,
-            choice_of(words),
-            stack=words["stack"],
-            settings=given_settings(words),
-        )
-    if not directory.class_averages.exists():
-        click.echo("No class is reproducible: more images a class (--img_per_grp) may help.")
-    click.echo(f"Report: {directory.report}")
+    with open_ranks(explain) as ranks:
+        with stopping_on_signals():
+            directory = rerun(
+                run,
+                outdir,
+                choice_of(words),
+                stack=words["stack"],
+                settings=given_settings(words),
+                ranks=ranks,
+            )
+        if not ranks.is_first:
+            return
+        if not directory.class_averages.exists():
+            click.echo("No class is reproducible: more images a class (--img_per_grp) may help.")
+        click.echo(f"Report: {directory.report}")
 
 
 command = OverridingCommand(

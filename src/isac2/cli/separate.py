@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
+from isac2.cli.main import explain
 
 __all__ = ["command", "processing_parameters", "separate"]
 
@@ -97,6 +98,7 @@ def separate(
     """
     from isac2.after.separate import ClassNames, SeparateOptions, separate_run
     from isac2.classes.separate import Processing
+    from isac2.run.communication import open_ranks
 
     processing = Processing(
         words["ctf"],
@@ -117,8 +119,10 @@ def separate(
         names if historical else ClassNames(),
         words["threads"],
     )
-    found = separate_run(run, outdir, stack, options)
-    click.echo(f"{len(found)} classes: {outdir}")
+    with open_ranks(explain) as ranks:
+        found = separate_run(run, outdir, stack, options, ranks=ranks)
+        if ranks.is_first:
+            click.echo(f"{len(found)} classes: {outdir}")
 
 
 def _command(run: str, outdir: str, stack: str | None, **words: Any) -> None:
