@@ -24,11 +24,13 @@ from isac2.classes.beautify import (
     BeautifiedClass,
     BeautifyParameters,
     LocalAlignment,
-    beautify_class,
+    beautify_weighed,
+    weigh_members,
 )
 from isac2.classes.sharpening import Adjustment
 from isac2.errors import InputError
 from isac2.files import write_text_atomic
+from isac2.images.ctf import CtfParameters
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.final_files import project_folder
 from isac2.run.progress import Display
@@ -47,6 +49,7 @@ from isac2.stacks.selection import with_classes
 
 __all__ = ["Beautified", "BeautifyOptions", "beautify_run", "read_power_table"]
 
+_IMAGES_A_PART = 64  # read at a time
 _KEPT = ("pixel_error", "mirror_consistency", "n_tested", "main_iteration", "generation")
 
 
@@ -101,14 +104,20 @@ class _Average:
 
     def __call__(self, number: int) -> BeautifiedClass:
         rows = self.run.table.members[number]
-        metadata = self.run.particles.metadata
-        return beautify_class(
-            self.run.particles.read(rows),
-            self.run.poses[rows],
-            self.parameters,
-            metadata.ctf_parameters(rows) if self.correct_ctf else None,
-            metadata.phase_flipped[rows],
-        )
+        box = self.run.particles.box_size
+        weighed = np.empty((len(rows), box, box), np.float32)
+        for start in range(0, len(rows), _IMAGES_A_PART):
+            part = slice(start, start + _IMAGES_A_PART)
+            weighed[part] = self._weighed(rows[part])
+        return beautify_weighed(weighed, self.run.poses[rows], self.parameters, self._ctf(rows))
+
+    def _weighed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        flipped = self.run.particles.metadata.phase_flipped[rows]
+        images = self.run.particles.read(rows)
+        return weigh_members(images, self.parameters, self._ctf(rows), flipped)
+
+    def _ctf(self, rows: NDArray[np.int64]) -> CtfParameters | None:
+        return self.run.particles.metadata.ctf_parameters(rows) if self.correct_ctf else None
 
 
 def beautify_run(

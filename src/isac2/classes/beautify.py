@@ -37,6 +37,8 @@ __all__ = [
     "BeautifyParameters",
     "LocalAlignment",
     "beautify_class",
+    "beautify_weighed",
+    "weigh_members",
 ]
 
 _THRESHOLD = 0.5
@@ -149,17 +151,47 @@ def beautify_class(
     notify : callable, optional
         Told of each round of local alignment.
 
+    Returns
+    -------
+    BeautifiedClass
+
     Notes
     -----
     The average is ``sum(c d) / (sum(c^2) + q)``; with c the correlation of the halves on a ring,
     the noise's power over the signal's is ``q = (1 - c) / c * sum(c^2) / 2``.
     """
+    weighed = weigh_members(images, parameters, ctf, flipped)
+    return beautify_weighed(weighed, poses, parameters, ctf, notify)
+
+
+def weigh_members(
+    images: NDArray[np.float32],
+    parameters: BeautifyParameters,
+    ctf: CtfParameters | None = None,
+    flipped: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Normalise images, and multiply them by their CTFs; the parameters are `beautify_class`'s.
+
+    What becomes of an image does not depend on the others, so a class can be done part by part.
+    """
     box = images.shape[-1]
     inside = disc_mask(box, min(parameters.radius, box // 2 - 2))
     ready, _ = normalise_particles(images, inside)
-    if ctf is not None:
-        ready = weigh_by_ctf(ready, ctf, parameters.pixel_size_in_angstroms, flipped)
-    members = _Members(ready, ctf, parameters)
+    if ctf is None:
+        return ready
+    return weigh_by_ctf(ready, ctf, parameters.pixel_size_in_angstroms, flipped)
+
+
+def beautify_weighed(
+    weighed: NDArray[np.float32],
+    poses: PoseArray,
+    parameters: BeautifyParameters,
+    ctf: CtfParameters | None = None,
+    notify: Callable[[int], None] | None = None,
+) -> BeautifiedClass:
+    """Average members that `weigh_members` has weighed; else as `beautify_class`."""
+    box = weighed.shape[-1]
+    members = _Members(weighed, ctf, parameters)
     average, curve = _average(members, poses)
     first = _resolution(curve)
     if parameters.local is not None:
