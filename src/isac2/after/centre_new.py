@@ -62,19 +62,9 @@ def centre_new_particles(
     whole = prepare_for_prealignment(
         fresh, settings, path, job.workers, job.tell_images, weights, radius
     )
-    box = whole.images.shape[-1]
-    reference = crop_or_pad(resample(average, 1 / pixel), box)[None]
+    reference = crop_or_pad(resample(average, 1 / pixel), whole.images.shape[-1])
     usable = np.setdiff1d(np.arange(len(fresh)), whole.unusable)
-    first, centres = np.zeros(len(usable), np.int64), np.zeros((len(usable), 2))
-    stages = search_stages(round(box * pixel), round(radius * pixel))
-    for number, (reach, step) in enumerate(stages):
-        job.tell_rounds(number, len(stages))
-        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel)
-        middles = space.permitted(centres, box)
-        found = align_to_assigned(
-            whole.images, usable, middles, reference, first, space, job.workers
-        )
-        centres = centres_from_poses(found.poses)
+    centres = _find_centres(job, whole.images, usable, reference, (radius, pixel))
 
     def remove() -> None:
         for file in (path, path.with_name(f"{path.stem}.unusable.txt")):
@@ -84,3 +74,27 @@ def centre_new_particles(
     shifts = np.zeros((len(fresh), 2))
     shifts[usable] = -centres * pixel / settings.shrink_ratio
     return shifts
+
+
+def _find_centres(
+    job: Job,
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    reference: NDArray[np.float32],
+    scale: tuple[int, float],
+) -> NDArray[np.float64]:
+    """Find the particles in images (rows), float64 (m, 2), px of these images.
+
+    The scale is the particle's radius in these images (px), and working pixels in one of theirs.
+    """
+    radius, pixel = scale
+    box = images.shape[-1]
+    first, centres = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2))
+    stages = search_stages(round(box * pixel), round(radius * pixel))
+    for number, (reach, step) in enumerate(stages):
+        job.tell_rounds(number, len(stages))
+        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel)
+        middles = space.permitted(centres, box)
+        found = align_to_assigned(images, rows, middles, reference[None], first, space, job.workers)
+        centres = centres_from_poses(found.poses)
+    return centres
