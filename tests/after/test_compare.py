@@ -12,8 +12,8 @@ import pytest
 from isac2.after.compare import compare_runs
 from isac2.cli.main import main
 from isac2.run.results import read_run
-from isac2.run.text_tables import read_ids
-from isac2.stacks import open_stack
+from isac2.run.text_tables import read_ids, read_table
+from isac2.stacks import open_stack, read_star
 
 
 def test_two_seeds(world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +28,15 @@ def test_two_seeds(world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str
     np.testing.assert_array_equal(written.read(), whole.read(good))
     same = written.metadata.class_number == one.class_of_particle[good] + 1
     assert same.mean() > 0.5
+    columns = read_star(star)["particles"]
+    assert set(columns.numbers("isac2GoodIn")) == {2}
+    table = tmp_path / "table.txt"
+    assert main(["compare", *runs, "--particles", str(table)]) == 0
+    rows = read_table(table)
+    np.testing.assert_array_equal(rows[:, 0], np.arange(200))
+    np.testing.assert_array_equal(np.flatnonzero(rows[:, 1] == 2), good)
+    np.testing.assert_array_equal(rows[good, 3], columns.numbers("isac2SameIn"))
+    assert ((rows[:, 2] > 0) == (rows[:, 3] > 0)).all()
     document = json.loads(Path(numbers).read_text())
     assert document["good_in_at_least"]["2"] == len(good)
     assert [entry["size"] for entry in document["classes"]] == [len(m) for m in one.members]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,14 @@ from isac2.errors import InputError
 from isac2.run.directory import RunDirectory
 from isac2.run.final_files import project_folder
 from isac2.run.record import read_record
-from isac2.run.text_tables import read_table, write_ids
+from isac2.run.text_tables import read_table, write_ids, write_table
 from isac2.stacks import Stack, WriteOptions, open_stack, write_stack
+from isac2.stacks._text import text_column
 from isac2.stacks.relion import read_relion_particles
 from isac2.stacks.selection import with_classes
 from isac2.stacks.writing import refuse_existing
 
-__all__ = ["RunsCompared", "compare_runs", "write_consensus"]
+__all__ = ["RunsCompared", "compare_runs", "write_consensus", "write_particle_table"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def write_consensus(
     ----------
     output : path-like
         ``.txt`` for ids, else a stack in any format: with the class that most runs agree on,
-        numbered as in the first run, and the pose that the first run gave.
+        numbered as in the first run, and the pose that the first run gave. A star has the columns
+        isac2GoodIn and isac2SameIn, `Comparison.good_in` and `Comparison.same_in`.
     compared : RunsCompared
     ids : int64 (m,)
         From `Comparison.chosen`.
@@ -125,8 +127,39 @@ def write_consensus(
     if not len(ids):
         raise InputError(f"no particle is to be written to {path}: ask for fewer runs.")
     particles = _particles(compared.paths[0], stack)
-    chosen = with_classes(particles, compared.comparison.consensus + 1, None).select(ids)
+    found = with_classes(particles, compared.comparison.consensus + 1, None)
+    chosen = _with_counts(found, compared.comparison).select(ids)
     write_stack(path, chosen, WriteOptions(False, project_folder(chosen), True))
+
+
+def write_particle_table(path: str | os.PathLike[str], compared: RunsCompared) -> None:
+    """Write for each particle: id, runs in which it is good, consensus class, runs that agree.
+
+    Ids are rows of the stack, from 0; classes are numbered from 1, and 0 is none.
+
+    Raises
+    ------
+    InputError
+        When the file is there already.
+    """
+    refuse_existing(str(path))
+    found = compared.comparison
+    each = np.arange(found.classes.shape[1])
+    write_table(Path(path), [each, found.good_in, found.consensus + 1, found.same_in])
+
+
+def _with_counts(stack: Stack, found: Comparison) -> Stack:
+    """The stack with the columns isac2GoodIn and isac2SameIn, where its table can have them."""
+    foreign = stack.metadata.foreign
+    if foreign.kind != "relion":
+        return stack
+    columns = {
+        **foreign.particles,
+        "isac2GoodIn": text_column(found.good_in),
+        "isac2SameIn": text_column(found.same_in),
+    }
+    metadata = replace(stack.metadata, foreign=replace(foreign, particles=columns))
+    return Stack(stack.path, stack.kind, stack.files, stack.file_index, stack.slots, metadata)
 
 
 def _particles(run: str, stack: str | os.PathLike[str] | None) -> Stack:

@@ -50,6 +50,13 @@ Examples:
 @click.option(
     "--stack", metavar="STACK", help="The particles, where the first run does not say (SPHIRE's)."
 )
+@click.option(
+    "--particles",
+    "table",
+    metavar="FILE",
+    help="Also write a row for each particle: id, runs in which it is in a class, the class that "
+    "most agree on (0: none), runs that do.",
+)
 @click.option("--json", "json_path", metavar="FILE", help="Also write all numbers as JSON.")
 def command(
     runs: tuple[str, ...],
@@ -57,15 +64,16 @@ def command(
     min_runs: int | None,
     same_class: bool,
     stack: str | None,
+    table: str | None,
     json_path: str | None,
 ) -> None:
     from rich.console import Console
 
-    from isac2.after.compare import compare_runs, write_consensus
+    from isac2.after.compare import compare_runs, write_consensus, write_particle_table
     from isac2.files import write_text_atomic
     from isac2.stacks.writing import refuse_existing
 
-    for output in (*outputs, *([json_path] if json_path else [])):
+    for output in (*outputs, *(path for path in (table, json_path) if path is not None)):
         refuse_existing(output)
     with Console(stderr=True).status("comparing"):
         compared = compare_runs(runs)
@@ -78,6 +86,8 @@ def command(
         write_consensus(output, compared, ids, stack)
         how = "the same class" if same_class else "a class"
         click.echo(f"{len(ids):,} particles in {how} of {least} or more runs: {output}")
+    if table is not None:
+        write_particle_table(table, compared)
     if json_path is not None:
         write_text_atomic(json_path, json.dumps(compared.as_dict(), indent=2) + "\n")
 
