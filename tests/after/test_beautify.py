@@ -90,6 +90,7 @@ def test_the_historical_command(world: Any, tmp_path: Path) -> None:
     out = tmp_path / "averages"
     words = [f"--stack={world.star}", f"--isac_dir={world.run}", f"--output_dir={out}"]
     more = ["--pw_adjustment=bfactor", "--Bfactor=100", "--fl=0.2", "--navg=2", "--noctf"]
+    more += ["--pixel_size=-1.0", "--xr=-1.0", "--fh=-1.0"]  # as SPHIRE's own window writes them
     assert run_command(command, "sp_compute_isac_avg.py", [*words, *more, "--radius=20"]) == 0
     record = json.loads((out / "beautify.json").read_text())
     assert record["b_factors_in_square_angstroms"] == [100.0, 100.0]
@@ -132,6 +133,7 @@ def test_what_is_refused(
     assert "nothing is overwritten" in said(str(world.run), str(tmp_path))
     assert "there is no run" in said(str(tmp_path / "no"), out)
     assert "does not fit" in said(str(world.run), out, "--radius=99")
+    assert "needs --pw_adjustment=bfactor" in said(str(world.run), out, "--Bfactor=50")
     assert "is neither" in said(str(world.run), out, "--pw_adjustment=model")
     assert "no frequency below 0.5" in said(str(world.run), out, "--fl=0.7")
     sphire = str(shared / "golden" / "sphire_run")

@@ -62,7 +62,7 @@ class LocalAlignment:
     rounds : int
     """
 
-    x_range: float = 2.0
+    x_range: float = 1.0
     step: float = 1.0
     frequency: float | None = None
     rounds: int = 5

@@ -26,6 +26,7 @@ Examples:
     isac2 beautify sphire_run averages --stack particles.star --pw_adjustment bfactor
 """
 
+_POSITIVE = ("fh", "pixel_size", "radius")
 _ADJUSTMENTS = ("analytical_model", "bfactor", "no_adjustment")
 
 
@@ -70,7 +71,7 @@ def beautify_parameters(low_pass: float) -> list[click.Parameter]:
         click.Option(["--local_alignment"], is_flag=True, help="Refine the poses first."),
         click.Option(
             ["--xr"],
-            type=click.FloatRange(min=0),
+            type=float,
             default=1.0,
             show_default=True,
             help="Range of the local alignment's translations, px.",
@@ -101,12 +102,14 @@ def beautify_parameters(low_pass: float) -> list[click.Parameter]:
         click.Option(["--noctf"], is_flag=True, help="Do not correct the CTF."),
         click.Option(
             ["--pixel_size"],
-            type=click.FloatRange(min=0, min_open=True),
+            type=float,
+            default=-1.0,
             help="Pixel size of the particles, A, in place of what their table says.",
         ),
         click.Option(
             ["--radius"],
-            type=click.FloatRange(min=1),
+            type=float,
+            default=-1.0,
             help="Particle radius, px of the particles; what the run says by default.",
         ),
         click.Option(
@@ -153,8 +156,10 @@ def _options(words: dict[str, Any]) -> BeautifyOptions:
             raise InputError(
                 f"--{name}={words[name]:g} is no frequency below 0.5/px: give a lower."
             )
-    frequency = words["fh"] if 0.0 < words["fh"] < 0.5 else None
-    local = LocalAlignment(words["xr"], words["ts"], frequency, words["maxit"])
+    # SPHIRE's own command lines say -1 for what is to be as it is by default
+    known = {name: words[name] if words[name] > 0 else None for name in _POSITIVE}
+    reach = words["xr"] if words["xr"] >= 0 else LocalAlignment().x_range
+    local = LocalAlignment(reach, words["ts"], known["fh"], words["maxit"])
     return BeautifyOptions(
         correct_ctf=not words["noctf"],
         adjustment=_adjustment(words),
@@ -162,8 +167,8 @@ def _options(words: dict[str, Any]) -> BeautifyOptions:
         low_pass={-1.0: None, 1.0: -1.0}.get(words["fl"], words["fl"]),
         local=local if words["local_alignment"] else None,
         largest_number=words["navg"],
-        pixel_size_in_angstroms=words["pixel_size"],
-        radius=words["radius"],
+        pixel_size_in_angstroms=known["pixel_size"],
+        radius=known["radius"],
         threads=words["threads"],
     )
 
@@ -175,6 +180,10 @@ def _adjustment(words: dict[str, Any]) -> Adjustment:
 
     how = words["pw_adjustment"]
     given = words["b_factor"] if words["b_factor"] > 0 else None
+    if given is not None and how != "bfactor":
+        raise InputError(
+            f"--Bfactor={given:g} needs --pw_adjustment=bfactor: give both, or neither."
+        )
     if how in _ADJUSTMENTS:
         return Adjustment(how, given, words["b_start"])
     if not Path(how).is_file():
