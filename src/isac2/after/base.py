@@ -27,7 +27,7 @@ from isac2.stacks import Stack, open_stack, read_eman_headers
 
 __all__ = ["BaseRun", "open_base_run", "settings_of_record"]
 
-_MACHINE = ("threads", "maximum_hours", "restart", "skip_ordering")
+_MACHINE = ("threads", "maximum_hours", "restart", "skip_ordering", "split_mirrors")
 
 
 @dataclass(frozen=True)
