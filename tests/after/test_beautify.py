@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,27 @@ def _likeness(image: NDArray[np.float32], view: NDArray[np.float32]) -> float:
     mask = soft_disc(len(view), 21)
     image, view = ((i - (i * mask).sum() / mask.sum()) * mask for i in (image, view))
     return float(fourier_ring_correlation(image, view).correlation[1:17].mean())
+
+
+def test_names_start_from_the_project_s_folder(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the particles' names do, as in RELION; SPHIRE's run knows no names."""
+    project = tmp_path / "project"
+    shutil.copytree(world.star.parent, project / "Extract")
+    table = project / "Extract" / "particles.star"
+    text = table.read_text().replace("@particles.mrcs", "@Extract/particles.mrcs")
+    table.write_text(text)
+    run = project / "Class2D"
+    shutil.copytree(world.run, run)
+    star = (run / "particles.star").read_text()
+    (run / "particles.star").write_text(
+        star.replace("@../particles/particles.mrcs", "@Extract/particles.mrcs")
+    )
+    monkeypatch.chdir(project)
+    assert main(["beautify", "Class2D", "Average", "--navg=1"]) == 0
+    names = read_star(project / "Average" / "class_averages.star")["model_classes"]
+    assert names.columns["rlnReferenceImage"].tolist() == [b"000001@Average/class_averages.mrcs"]
 
 
 def test_threads_and_times_change_nothing(world: Any, tmp_path: Path) -> None:

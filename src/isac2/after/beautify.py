@@ -300,7 +300,10 @@ def _write_star(
 ) -> None:
     """Write the table of averages, and the correlation of their halves ring by ring."""
     counts = np.array([len(source.table.members[number]) for number in range(len(found))])
-    names = [f"{number + 1:06d}@class_averages.mrcs" for number in range(len(found))]
+    # from where the particles' names start: RELION resolves all names from its project's folder
+    start = project_folder(source.particles) or folder
+    name = os.path.relpath((folder / "class_averages.mrcs").resolve(), start.resolve())
+    names = [f"{number + 1:06d}@{name}" for number in range(len(found))]
     classes: dict[str, ArrayLike] = {
         "rlnReferenceImage": names,
         "rlnClassDistribution": (counts / counts.sum()).round(6),
