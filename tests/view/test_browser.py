@@ -1,4 +1,7 @@
-"""Choosing classes in a real browser, with the viewer that a person would have."""
+"""Choosing classes in a real browser, with the viewer that a person would have.
+
+The viewer comes before the tabs in each test: it then ends after them, and no tab misses it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def saved(page: Page) -> None:
     expect(page.locator("#saved")).to_have_text("Saved", timeout=15_000)
 
 
-def test_select_save_reload_export(tabs: BrowserContext, viewer: Any) -> None:
+def test_select_save_reload_export(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     page.locator("#sort").select_option("number")
     tile(page, 2).click()
@@ -63,7 +66,7 @@ def test_select_save_reload_export(tabs: BrowserContext, viewer: Any) -> None:
     assert download.value.path().read_text().split() == ids
 
 
-def test_labels_notes_and_undo(tabs: BrowserContext, viewer: Any) -> None:
+def test_labels_notes_and_undo(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     tile(page, 1).focus()
     page.keyboard.press("Space")
@@ -91,7 +94,7 @@ def test_labels_notes_and_undo(tabs: BrowserContext, viewer: Any) -> None:
     assert chosen_on_disk(viewer) == [1]
 
 
-def test_a_double_click_opens_and_does_not_choose(tabs: BrowserContext, viewer: Any) -> None:
+def test_a_double_click_opens_and_does_not_choose(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     tile(page, 3).dblclick()
     assert page.locator("#class-title").inner_text() == "Class 3"
@@ -100,7 +103,7 @@ def test_a_double_click_opens_and_does_not_choose(tabs: BrowserContext, viewer: 
     assert not is_chosen(page, 3)
 
 
-def test_what_filters_show_is_chosen_at_once(tabs: BrowserContext, viewer: Any) -> None:
+def test_what_filters_show_is_chosen_at_once(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     page.get_by_label("Class size from, particles").fill("3")
     page.locator("#choose-shown").click()
@@ -118,7 +121,7 @@ def test_what_filters_show_is_chosen_at_once(tabs: BrowserContext, viewer: Any) 
     assert chosen_on_disk(viewer) == [2, 4]
 
 
-def test_named_selections(tabs: BrowserContext, viewer: Any) -> None:
+def test_named_selections(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     tile(page, 1).click()
     page.locator("#selection-copy").click()
@@ -139,7 +142,7 @@ def test_named_selections(tabs: BrowserContext, viewer: Any) -> None:
     page.locator("#name-dialog").get_by_role("button", name="Cancel").click()
 
 
-def test_two_tabs_see_and_keep_each_other_s_work(tabs: BrowserContext, viewer: Any) -> None:
+def test_two_tabs_see_and_keep_each_other_s_work(viewer: Any, tabs: BrowserContext) -> None:
     one, other = opened(tabs, viewer), opened(tabs, viewer)
     tile(one, 1).click()
     tile(other, 2).click()
@@ -155,7 +158,7 @@ def test_two_tabs_see_and_keep_each_other_s_work(tabs: BrowserContext, viewer: A
     assert chosen_on_disk(viewer) == [2]
 
 
-def test_the_page_follows_a_run_that_goes_on(tabs: BrowserContext, live_viewer: Any) -> None:
+def test_the_page_follows_a_run_that_goes_on(live_viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, live_viewer)
     says(page.locator("#live"), "so far 2 classes of 5 of 12 particles")
     assert page.locator("#gallery li").count() == 2
@@ -179,7 +182,7 @@ def test_the_page_follows_a_run_that_goes_on(tabs: BrowserContext, live_viewer: 
     says(page.locator("#exported"), "7 particles of 2 classes")
 
 
-def test_what_another_site_sends_changes_nothing(browser: Browser, viewer: Any) -> None:
+def test_what_another_site_sends_changes_nothing(viewer: Any, browser: Browser) -> None:
     """A page of another origin that knows the address, which it never does, posts a form to it."""
     page = browser.new_page()
     page.route(
