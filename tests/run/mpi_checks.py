@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from isac2.errors import InputError, RunError
 from isac2.run import communication
 from isac2.run.communication import Ranks, open_ranks
 from isac2.run.parallel import RankWorkers
+from isac2.run.prepare import open_working_stack
 from isac2.workers import SerialWorkers
 
 
@@ -96,6 +99,39 @@ def check_workers(ranks: Ranks) -> None:
     assert workers.once(lambda: sum(table.values())) == 285
 
 
+def check_shared_pages(ranks: Ranks, folder: Path) -> None:
+    """The ranks of a machine hold the working images once between them."""
+    path = folder / "working.npy"
+
+    def write() -> None:
+        np.save(path, np.ones((500, 64, 64), np.float32))
+        path.with_name("working.unusable.txt").write_text("")
+
+    ranks.first(write)
+    images = ranks.each(lambda: open_working_stack(path)).images
+    assert images.sum() == images.size
+    ranks.each(lambda: None)  # everybody has touched every page
+    sizes = ranks.each(lambda: _mapped_kibibytes(path))
+    assert ranks.all(lambda: sizes) == [sizes] * ranks.count
+    assert sizes["Rss"] >= images.nbytes // 1024
+    # the system counts a page that n processes map as the n-th part of one for each
+    assert sizes["Pss"] <= 1.05 * sizes["Rss"] / ranks.count
+
+
+def _mapped_kibibytes(path: Path) -> dict[str, int]:
+    """Sizes of this process's map of a file, by the system's names for them."""
+    found: dict[str, int] = {}
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        words = line.split()
+        if words[-1] == str(path):
+            found = {"Rss": 0, "Pss": 0}
+        elif "-" in words[0] and found.get("Rss"):
+            break
+        elif words[0][:-1] in found:
+            found[words[0][:-1]] = int(words[1])
+    return found
+
+
 if __name__ == "__main__":
     with open_ranks(explain) as all_ranks:
         check_values(all_ranks)
@@ -104,5 +140,7 @@ if __name__ == "__main__":
         check_errors(all_ranks)
         check_workers(all_ranks)
         check_going_apart(all_ranks)
+        if Path("/proc/self/smaps").exists():
+            check_shared_pages(all_ranks, Path(sys.argv[1]))
         if all_ranks.is_first:
             print("all is well")

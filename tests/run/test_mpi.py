@@ -64,8 +64,9 @@ def _files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_ranks_tell_each_other_values_and_errors(mpirun: list[str]) -> None:
-    done = _launch([*mpirun, "3", sys.executable, str(PROGRAM.with_name("mpi_checks.py"))])
+def test_ranks_tell_each_other_values_and_errors(mpirun: list[str], tmp_path: Path) -> None:
+    program = [sys.executable, str(PROGRAM.with_name("mpi_checks.py")), str(tmp_path)]
+    done = _launch([*mpirun, "3", *program])
     assert (done.returncode, done.stdout) == (0, "all is well\n"), done.stderr
 
 
