@@ -47,7 +47,7 @@ class Costs:
     """
 
     pair: float = 9e-6
-    image: float = 5e-3
+    image: float = 4.4e-3
     assign: float = 3e-9
     average: float = 1e-3
     bytes_a_second: float = 1e9
