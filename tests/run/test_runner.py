@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -356,3 +357,14 @@ def test_an_output_folder_of_others_is_refused(tiny: Any, tmp_path: Path) -> Non
         with pytest.raises(InputError, match="new folder"):
             run_isac(tiny.path, place, tiny.settings, SilentDisplay())
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_runs_in_one_process_leave_nothing_in_its_memory(tiny: Any, tmp_path: Path) -> None:
+    counts = []
+    for number in range(5):
+        settings = replace(tiny.settings, threads=1, seed=number)
+        run_isac(tiny.path, tmp_path / f"run{number}", settings, SilentDisplay())
+        gc.collect()
+        counts.append(len(gc.get_objects()))
+    # the first ones load modules and make tables
+    assert counts[-1] - counts[-3] < 200, counts
