@@ -30,6 +30,15 @@ def test_a_seed_gives_one_molecule() -> None:
     np.testing.assert_allclose(complex_atoms(3).mean(axis=0), 0, atol=1e-9)
 
 
+def test_the_other_conformation_has_most_of_the_atoms_where_they_were() -> None:
+    straight, bent = complex_atoms(1), complex_atoms(1, bend_in_degrees=30.0)
+    moved = np.linalg.norm(bent - straight, axis=1)
+    assert 0.1 < (moved > 1.0).mean() < 0.5
+    np.testing.assert_array_equal(bent[moved == 0], straight[moved == 0])
+    first, second = (built_in_molecule(name, 32, 8.0).density for name in ("complex", "bent"))
+    assert 0.6 < np.corrcoef(first.ravel(), second.ravel())[0, 1] < 0.98
+
+
 @pytest.mark.parametrize(("atoms", "group"), [(ring_atoms(1), "D7"), (shell_atoms(1), "O")])
 def test_symmetric_molecules_look_the_same_from_their_mates(atoms: np.ndarray, group: str) -> None:
     plain = density_of_atoms(atoms, 48, 5.0)

@@ -20,6 +20,14 @@ def test_views_are_equally_frequent_and_molecules_have_their_own() -> None:
     assert len(scene.view_directions) == 16
 
 
+def test_conformations_are_seen_from_the_same_directions() -> None:
+    molecules = ("complex:2", "bent:2", "complex:3")
+    scene = draw_scene(Recipe(particles=20, views=4, molecules=molecules), 30.0)
+    first, second, other = np.split(scene.view_directions, 3)
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, other)
+
+
 def test_shifts_stay_in_their_disc_and_off_centre_particles_outside() -> None:
     scene = draw_scene(Recipe(particles=2000, junk_fraction=0.3, shift_in_pixels=4.0), 30.0)
     truth = scene.truth

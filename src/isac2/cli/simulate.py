@@ -123,8 +123,8 @@ def _parameters() -> list[click.Parameter]:
         click.Option(
             ["--molecule", "molecules"],
             multiple=True,
-            help="complex, ring (D7), shell (O) or filament, ':7' behind it for another seed; or a "
-            "density map (.mrc). Give several for a mixture.",
+            help="complex, bent (its other conformation), ring (D7), shell (O) or filament, ':7' "
+            "behind it for another seed; or a density map (.mrc). Give several for a mixture.",
         ),
         click.Option(["--views"], help=help_of_views),
         click.Option(

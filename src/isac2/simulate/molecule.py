@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import scipy.fft
@@ -29,7 +31,8 @@ __all__ = [
 FILAMENT_RISE_IN_ANGSTROMS = 9.5
 FILAMENT_TWIST_IN_DEGREES = 71.0
 
-_SYMMETRIES = {"complex": "C1", "ring": "D7", "shell": "O", "filament": "helical"}
+_SYMMETRIES = {"complex": "C1", "bent": "C1", "ring": "D7", "shell": "O", "filament": "helical"}
+_BEND_IN_DEGREES = 30.0
 _ATOM_SIGMA_IN_ANGSTROMS = 1.9
 
 
@@ -67,7 +70,8 @@ def built_in_molecule(name: str, box: int, voxel_size_in_angstroms: float) -> Mo
     Parameters
     ----------
     name : str
-        ``complex``, ``ring``, ``shell`` or ``filament``; ``:7`` behind it chooses another seed.
+        ``complex``, ``bent`` (the complex of that seed in another conformation), ``ring``,
+        ``shell`` or ``filament``; ``:7`` behind it chooses another seed.
     box : int
         Side of the density, voxels. A filament goes through the whole box.
     voxel_size_in_angstroms : float
@@ -94,7 +98,12 @@ def built_in_molecule(name: str, box: int, voxel_size_in_angstroms: float) -> Mo
         atoms = filament_atoms(seed, length, FILAMENT_RISE_IN_ANGSTROMS, FILAMENT_TWIST_IN_DEGREES)
         distances = np.hypot(atoms[:, 0], atoms[:, 1])
     else:
-        makers = {"complex": complex_atoms, "ring": ring_atoms, "shell": shell_atoms}
+        makers: dict[str, Callable[[int], NDArray[np.float64]]] = {
+            "complex": complex_atoms,
+            "bent": partial(complex_atoms, bend_in_degrees=_BEND_IN_DEGREES),
+            "ring": ring_atoms,
+            "shell": shell_atoms,
+        }
         atoms = makers[kind](seed)
         distances = np.linalg.norm(atoms, axis=1)
     return Molecule(

@@ -50,10 +50,11 @@ def domain_atoms(rng: np.random.Generator, radii: tuple[float, float, float]) ->
     return np.asarray(atoms + rng.normal(0, 0.6, atoms.shape))
 
 
-def complex_atoms(seed: int, domains: int = 11) -> Points:
+def complex_atoms(seed: int, domains: int = 11, bend_in_degrees: float = 0.0) -> Points:
     """Return an assembly without symmetry: domains of different size, grown one onto the other.
 
-    With the default number it is some 140 angstroms long and has about 3,500 residues.
+    With the default number it is some 140 angstroms long and has about 3,500 residues. With a bend,
+    the domains at one end, a third of all, are turned about a hinge: another conformation.
     """
     rng = np.random.default_rng([seed, 101])
     sizes = np.concatenate([[30.0, 26.0], rng.uniform(14, 24, domains - 2)])
@@ -65,7 +66,10 @@ def complex_atoms(seed: int, domains: int = 11) -> Points:
         radii = size * rng.uniform(0.78, 1.15, 3)
         turn = Rotation.from_quat(rng.normal(size=4))
         parts.append(turn.apply(domain_atoms(rng, (radii[0], radii[1], radii[2]))) + centre)
-    return _centred(np.concatenate(parts))
+    middle = np.concatenate(parts).mean(axis=0)
+    if bend_in_degrees:
+        parts = _bent(parts, np.array(centres), bend_in_degrees)
+    return np.asarray(np.concatenate(parts) - middle)
 
 
 def ring_atoms(seed: int) -> Points:
@@ -163,5 +167,13 @@ def _moved(atoms: Points, x: float, y: float, z: float) -> Points:
     return np.asarray(atoms + np.array([x, y, z]))
 
 
-def _centred(atoms: Points) -> Points:
-    return np.asarray(atoms - atoms.mean(axis=0))
+def _bent(parts: list[Points], centres: Points, angle_in_degrees: float) -> list[Points]:
+    """Turn the domains at one end about the domain next to them, across the assembly's length."""
+    length, across = np.linalg.svd(centres - centres.mean(axis=0))[2][:2]
+    order = np.argsort(centres @ length)
+    arm, hinge = order[: len(order) // 3], centres[order[len(order) // 3]]
+    turn = Rotation.from_rotvec(np.deg2rad(angle_in_degrees) * across)
+    return [
+        np.asarray(turn.apply(part - hinge) + hinge) if number in arm else part
+        for number, part in enumerate(parts)
+    ]

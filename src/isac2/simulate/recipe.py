@@ -29,8 +29,9 @@ class Recipe:
         Side of the images, pixels; even.
     pixel_size_in_angstroms : float
     molecules : tuple of str
-        Built-in molecules (``complex``, ``ring``, ``shell``, ``filament``; ``complex:7`` is another
-        one from seed 7) or density maps (``.mrc``, cubic); particles are drawn from all alike.
+        Built-in molecules (``complex``, ``bent``, ``ring``, ``shell``, ``filament``; ``complex:7``
+        is another one from seed 7, ``bent:7`` its other conformation) or density maps (``.mrc``,
+        cubic); particles are drawn from all alike.
     orientations : str
         ``views``: `views` discrete directions a molecule, evenly spread over half the sphere;
         ``uniform``: all directions; ``preferred``: mostly near three directions; ``helical``:

@@ -150,9 +150,7 @@ def _draw_orientations(
     """Draw how each image's molecule lies."""
     count = recipe.particles
     if recipe.orientations == "views":
-        directions = np.concatenate(
-            [spread_directions(recipe.views, rng.uniform(0, 360)) for _ in recipe.molecules]
-        )
+        directions = _view_directions(rng, recipe)
         view = label * recipe.views + rng.permutation(count) % recipe.views
         euler, mirror = draw_views(rng, directions, view, recipe.mirrors)
         return replace(_orientations(euler), view=view, mirror=mirror, view_directions=directions)
@@ -171,6 +169,17 @@ def _draw_orientations(
         )
     draw = draw_uniform if recipe.orientations == "uniform" else draw_preferred
     return _orientations(draw(rng, count))
+
+
+def _view_directions(rng: np.random.Generator, recipe: Recipe) -> NDArray[np.float64]:
+    """Return rot and tilt of all views; conformations of one molecule are seen from the same."""
+    first_rot: dict[str, float] = {}
+    directions = []
+    for name in recipe.molecules:
+        drawn = rng.uniform(0, 360)
+        turn = first_rot.setdefault(name.replace("bent", "complex"), drawn)
+        directions.append(spread_directions(recipe.views, turn))
+    return np.concatenate(directions)
 
 
 def _orientations(euler: NDArray[np.float64]) -> _Orientations:
