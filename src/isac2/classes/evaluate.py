@@ -23,7 +23,14 @@ from isac2.classes.truth import Truth
 from isac2.errors import InputError
 from isac2.poses import PoseArray
 
-__all__ = ["ClassScore", "Evaluation", "PoseScore", "evaluate_classes"]
+__all__ = [
+    "ClassFrame",
+    "ClassScore",
+    "Evaluation",
+    "PoseScore",
+    "evaluate_classes",
+    "find_class_frames",
+]
 
 _NEAR_AXIS = 20.0
 """Degrees: where views are continuous, only members this near the class's axis have their pose
@@ -130,6 +137,28 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class ClassFrame:
+    """What the average of a class should show.
+
+    Attributes
+    ----------
+    identifier : int
+        Number of the class.
+    label : int or None
+        The molecule that most of its good members are.
+    orientation : float64 (3, 3)
+        Molecule's coordinates to the class frame's; the average is a projection along z.
+    centre : float64 (2,)
+        Where the molecule's origin lies in the average, pixels from the box's centre.
+    """
+
+    identifier: int
+    label: int | None
+    orientation: NDArray[np.float64]
+    centre: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class _Known:
     """Truth and found poses, ready to score one class after the other."""
 
@@ -226,6 +255,26 @@ def evaluate_classes(
         pose=_pose_score([item.agreement for item in scored if item.agreement], radius),
         per_class=per_class,
     )
+
+
+def find_class_frames(
+    class_of_particle: NDArray[np.integer[Any]],
+    truth: Truth,
+    poses: PoseArray,
+    symmetries: Sequence[str] = ("C1",),
+) -> list[ClassFrame]:
+    """Find how the molecule lies in each class's average; parameters as `evaluate_classes`.
+
+    It is the commonest view, in the pose that most of its members have; classes of which too little
+    is known (no good member, or a truth without orientations) are left out.
+    """
+    known, frames = _known(truth, poses, symmetries), []
+    for number in np.unique(class_of_particle[class_of_particle >= 0]):
+        scored = _score_class(int(number), np.flatnonzero(class_of_particle == number), known, None)
+        agreement, label = scored.agreement, scored.score.majority_label
+        if agreement is not None:
+            frames.append(ClassFrame(int(number), label, agreement.orientation, agreement.centre))
+    return frames
 
 
 def _known(truth: Truth, poses: PoseArray | None, symmetries: Sequence[str]) -> _Known:

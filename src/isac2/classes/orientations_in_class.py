@@ -65,12 +65,19 @@ class PoseAgreement:
         Error of the in-plane angle of each member that agrees in mirror, degrees.
     shift_errors : float64 (k,)
         Distance of its centre from the class's common centre, pixels.
+    orientation : float64 (3, 3)
+        How the molecule lies in the class's frame, as most members have it: the class's average
+        shows its projection along z of ``orientation r``.
+    centre : float64 (2,)
+        Where in the average the molecule's origin lies, pixels from the box's centre.
     """
 
     members: int
     mirror_agreement: float
     in_plane_errors: NDArray[np.float64]
     shift_errors: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    centre: NDArray[np.float64]
 
     def pixel_errors(self, radius: float) -> NDArray[np.float64]:
         """Return the rms move of a point of the disc of `radius` pixels, a member (k,).
@@ -202,7 +209,8 @@ def pose_agreement(
     sides = np.where(frames[:, 2] @ axis.axis < 0, -1, 1)
     majority = 1 if (sides == 1).sum() * 2 >= len(sides) else -1
     agree = sides == majority
-    turns = frames[agree] @ _frame_of(majority * axis.axis).T
+    seen = _frame_of(majority * axis.axis)
+    turns = frames[agree] @ seen.T
     twists = np.arctan2(turns[:, 1, 0] - turns[:, 0, 1], turns[:, 0, 0] + turns[:, 1, 1])
     middle = np.angle(np.exp(1j * twists).mean())
     errors = np.angle(np.exp(1j * (twists - middle)))
@@ -212,7 +220,23 @@ def pose_agreement(
         mirror_agreement=float(agree.mean()),
         in_plane_errors=np.rad2deg(errors),
         shift_errors=np.hypot(offsets[:, 0], offsets[:, 1]),
+        orientation=_about_z(_typical_angle(twists)) @ seen,
+        centre=np.median(centres[agree], axis=0),
     )
+
+
+def _typical_angle(angles: NDArray[np.float64]) -> float:
+    """Return where most angles (radians) lie: the mean of the half nearest to the most typical."""
+    candidates = angles[:: -(-len(angles) // _CANDIDATES)]
+    far = np.abs(np.angle(np.exp(1j * (angles[None, :] - candidates[:, None]))))
+    from_best = far[np.median(far, axis=1).argmin()]
+    near = angles[from_best <= np.median(from_best)]
+    return float(np.angle(np.exp(1j * near).mean()))
+
+
+def _about_z(angle: float) -> NDArray[np.float64]:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0], [0.0, 0.0, 1.0]])
 
 
 def _pose_matrices(

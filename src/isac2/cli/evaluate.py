@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from isac2.classes.evaluate import Evaluation
+    from isac2.classes.fidelity import Fidelity
 
 __all__ = ["command"]
 
@@ -50,6 +51,12 @@ Example:
     show_default=True,
     help="Point group of each molecule, in the order of the truth's labels: C1,D7.",
 )
+@click.option(
+    "--averages",
+    is_flag=True,
+    help="Also average each class from its members in their poses, and correlate that with the "
+    "molecule's clean projection; TRUTH has to be in the folder that isac2 simulate wrote.",
+)
 @click.option("--classes", "show_classes", is_flag=True, help="Also list every class.")
 def command(
     run: str,
@@ -58,32 +65,49 @@ def command(
     images: str | None,
     radius: float | None,
     symmetry: str,
+    averages: bool,
     show_classes: bool,
 ) -> None:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from isac2.after.fidelity import measure_fidelity
     from isac2.classes.evaluate_files import evaluate_run
     from isac2.files import write_text_atomic
 
     evaluation = evaluate_run(
         run, truth, images=images, radius=radius, symmetries=symmetry.split(",")
     )
+    fidelity = None
+    if averages:
+        fidelity = measure_fidelity(run, Path(truth).parent, symmetry.split(","))
     console = Console()
-    console.print(_totals(evaluation))
+    console.print(_totals(evaluation, fidelity))
     if show_classes:
         console.print(_classes(evaluation))
     if json_path is not None:
-        write_text_atomic(json_path, json.dumps(evaluation.as_dict(), indent=2) + "\n")
+        scores = evaluation.as_dict()
+        if fidelity is not None:
+            scores["averages"] = fidelity.as_dict()
+        write_text_atomic(json_path, json.dumps(scores, indent=2) + "\n")
 
 
-def _totals(evaluation: Evaluation) -> Table:
+def _totals(evaluation: Evaluation, fidelity: Fidelity | None) -> Table:
     """Return the scores of the whole run, one a row; what the truth does not say is left out."""
     from rich.table import Table
 
     table = Table(show_header=False, title="Classification against the truth", title_justify="left")
     table.add_column("score")
     table.add_column("value", justify="right")
-    for name, value in _rows(evaluation):
+    rows = _rows(evaluation)
+    if fidelity is not None:
+        resolution = fidelity.resolution_in_angstroms
+        rows += [
+            ("averages' agreement with clean views (A)", _number(resolution, 1)),
+            ("  their correlation, mean over rings", _number(fidelity.mean_correlation)),
+        ]
+    for name, value in rows:
         if value is not None:
             table.add_row(name, value)
     return table

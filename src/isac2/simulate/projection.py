@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isac2.simulate.molecule import Molecule
 
-__all__ = ["central_slices", "projection_volume", "shift_phases"]
+__all__ = ["central_slices", "project_molecule", "projection_volume", "shift_phases"]
 
 
 def projection_volume(
@@ -88,6 +88,37 @@ def central_slices(
     limit = min((size // 2 - 1) * scale, volume.shape[2] - 2) / scale
     _cut(volume, np.ascontiguousarray(matrices[:, :2] * scale), np.float64(limit**2), slices)
     return slices
+
+
+def project_molecule(
+    molecule: Molecule,
+    matrices: NDArray[np.float64],
+    shifts: NDArray[np.float64],
+    box: int,
+    pixel_size_in_angstroms: float,
+) -> NDArray[np.float32]:
+    """Return clean projections of a molecule, without CTF.
+
+    Parameters
+    ----------
+    molecule : Molecule
+    matrices : float64 (n, 3, 3)
+        Molecule's coordinates to the image's.
+    shifts : float64 (n, 2)
+        Where the molecule's origin lies, pixels from pixel ``box // 2``, x and y.
+    box : int
+        Side of the images.
+    pixel_size_in_angstroms : float
+
+    Returns
+    -------
+    float32 (n, box, box)
+    """
+    volume, scale = projection_volume(molecule, 2 * box, pixel_size_in_angstroms)
+    slices = central_slices(volume, scale, matrices, 2 * box)
+    slices *= shift_phases(shifts + box // 2, 2 * box)
+    images = scipy.fft.irfft2(slices, (2 * box, 2 * box))[:, :box, :box]
+    return np.ascontiguousarray(images, np.float32)
 
 
 @numba.njit(nogil=True, cache=True)

@@ -22,7 +22,7 @@ from isac2.stacks import open_stack, write_mrcs, write_star
 from isac2.stacks._text import text_column
 from isac2.stacks.star import StarTable
 
-__all__ = ["SimulatedStack", "simulate_stack"]
+__all__ = ["SimulatedStack", "make_molecule", "simulate_stack"]
 
 _CHUNK_PIXELS = 1 << 22  # of the images twice as wide: some 120 MB of temporary arrays
 
@@ -77,7 +77,7 @@ def simulate_stack(
         holds particles that no simulation wrote.
     """
     folder = Path(outdir)
-    molecules = [_molecule(name, recipe) for name in recipe.molecules]
+    molecules = [make_molecule(name, recipe) for name in recipe.molecules]
     radius = max(m.radius_in_angstroms for m in molecules) / recipe.pixel_size_in_angstroms
     if radius > 0.5 * recipe.box:
         raise InputError(
@@ -121,8 +121,8 @@ def _make_folder(folder: Path) -> None:
         )
 
 
-def _molecule(name: str, recipe: Recipe) -> Molecule:
-    """Make a built-in molecule, or read a map."""
+def make_molecule(name: str, recipe: Recipe) -> Molecule:
+    """Make a built-in molecule, or read a map, for the images of a recipe."""
     size = recipe.pixel_size_in_angstroms
     if is_built_in(name):
         return built_in_molecule(name, 2 * recipe.box, size)
