@@ -14,7 +14,8 @@ import pytest
 
 import isac2
 from isac2.cli.main import VERBS, main
-from isac2.run.options import Settings, settings_from_words
+from isac2.run.choices import choose_settings
+from isac2.run.options import check_words
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -55,7 +56,10 @@ def parsed(line: str) -> dict[str, Any]:
     verb = "run" if program == "sp_isac2.py" else words.pop(0)
     parameters = command_of(verb).make_context(verb, words).params
     if verb == "run":
-        Settings(**{k: v for k, v in parameters.items() if k not in ("stack", "outdir")})
+        words = {k: v for k, v in parameters.items() if k not in ("stack", "outdir")}
+        # what would have to be measured is not what is looked at here
+        words |= {name: 30 for name in ("radius", "images_per_group") if words[name] == "auto"}
+        choose_settings("absent.star", words | {"radius": words["radius"] or 30})
     return parameters
 
 
@@ -147,7 +151,7 @@ def test_the_readme_s_python_runs(
     first_steps: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def classify(stack: str, outdir: str, **words: Any) -> isac2.RunResult:
-        settings_from_words(words)
+        check_words(words)
         return isac2.read_run(first_steps / "classes")
 
     monkeypatch.setattr(isac2, "classify", classify)

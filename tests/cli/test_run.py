@@ -22,7 +22,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Settings]]:
     """What the command line would have started."""
     seen: list[tuple[str, str, Settings]] = []
 
-    def run_isac(stack: str, outdir: str, settings: Settings, ranks: Ranks) -> RunDirectory:
+    def run_isac(
+        stack: str, outdir: str, settings: Settings, ranks: Ranks, choices: object
+    ) -> RunDirectory:
         seen.append((stack, outdir, settings))
         return RunDirectory(Path(outdir))
 
@@ -104,10 +106,12 @@ def test_the_help_shows_groups_units_and_an_example(capsys: pytest.CaptureFixtur
     assert main(["run", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     main_options, advanced = shown.index("Main options:"), shown.index("Advanced options:")
-    assert main_options < shown.index("--radius INTEGER") < advanced < shown.index("--thld_err")
-    assert "Example:" in shown
+    assert (
+        main_options < shown.index("--radius INTEGER|AUTO") < advanced < shown.index("--thld_err")
+    )
+    assert "Examples:" in shown
     table = option_table()
-    assert f"{table['radius'].help} [input px]" in shown
+    assert f"{table['radius'].help} [input px, default auto, auto: measured" in shown
     assert f"{table['discrete_angle'].help} [deg, default 90.0]" in shown
     assert "default -1: go on from the last saved point, 0: after the last finished one]" in shown
 

@@ -66,11 +66,6 @@ def test_what_cannot_be_measured_is_said(
     assert not (tmp_path / "p.png").exists()
 
 
-def test_a_run_without_a_radius_says_how_to_get_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "particles.star", "classes"]) == 2
-    assert "'isac2 suggest STACK' measures it" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     ("name", "radius", "width"),
     [

@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from isac2.cli.settings_options import SettingsCommand, settings_options
-from isac2.run.options import Settings
 from isac2.run.stopping import stopping_on_signals
 
 __all__ = ["command"]
@@ -30,6 +29,7 @@ As RELION starts it:
 
 
 def _relion(in_parts: str, job: str, threads_of_relion: int | None, **words: Any) -> None:
+    from isac2.run.choices import choose_settings
     from isac2.run.relion_job import as_relion_job, run_folder, write_job_files
     from isac2.run.runner import run_isac
 
@@ -38,8 +38,8 @@ def _relion(in_parts: str, job: str, threads_of_relion: int | None, **words: Any
         words["threads"] = threads_of_relion
     folder = Path(job)
     with stopping_on_signals(), as_relion_job(folder):
-        settings = Settings(**words)
-        directory = run_isac(in_parts, run_folder(folder), settings)
+        settings, choices = choose_settings(in_parts, words, run_folder(folder))
+        directory = run_isac(in_parts, run_folder(folder), settings, choices=choices)
         write_job_files(folder, Path.cwd())
     click.echo(f"Report: {directory.report}")
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING
 from typing import Any
 
 import click
 
-from isac2.run.option import Option
+from isac2.run.option import AUTOMATIC, Option
 from isac2.run.option_page import GROUP_TITLES, default_text
 from isac2.run.options import option_default, option_table
 
@@ -21,16 +20,17 @@ class SettingsOption(click.Option):
         super().__init__(declarations, **attributes)
         self.group = group
 
-    def process_value(self, ctx: click.Context, value: Any) -> Any:
-        """Say how to get a radius where there is none."""
-        try:
-            return super().process_value(ctx, value)
-        except click.MissingParameter:
-            raise click.UsageError(
-                f"Missing option '{self.opts[0]}': half the longest diameter of the particle, in "
-                "pixels of the images; 'isac2 suggest STACK' measures it",
-                ctx,
-            ) from None
+
+class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]
+    """A number, or the word that leaves it to the program."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self.name = f"{kind.name}|{AUTOMATIC}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the word as it is."""
+        return value if value == AUTOMATIC else self._kind.convert(value, param, ctx)
 
 
 class SettingsCommand(click.Command):
@@ -53,7 +53,8 @@ def settings_options(flags_have_values: bool = False) -> list[click.Parameter]:
     """Return one click option for each row of the table, in its order.
 
     The values are handed on under the field names of `isac2.run.options.Settings`, which checks
-    them; click only parses the text.
+    them; click only parses the text. What can be ``auto`` is None where it is left out, and goes
+    through `isac2.run.choices.choose_settings` first.
 
     Parameters
     ----------
@@ -66,13 +67,15 @@ def settings_options(flags_have_values: bool = False) -> list[click.Parameter]:
 
 def _click_option(name: str, option: Option, flags_have_values: bool) -> click.Option:
     default = option_default(name)
-    required = default is MISSING
     kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    kind: Any = kinds[option.value_type]
     others = [f"{value}: {meaning}" for value, meaning in option.special if value != default]
-    words = [option.unit, "" if required else f"default {default_text(name, option)}", *others]
+    if option.automatic:
+        kind, default = NumberOrAuto(kind), None
+        others.append(f"{AUTOMATIC}: {option.automatic}")
+    words = [option.unit, f"default {default_text(name, option)}", *others]
     note = ", ".join(word for word in words if word)
-    # the attributes that make an option required or a flag exclude a default of None
-    attributes: dict[str, Any] = {"required": True} if required else {"default": default}
+    attributes: dict[str, Any] = {"default": default}
     if option.value_type is bool:
         attributes["is_flag"] = not flags_have_values
         if flags_have_values:
@@ -80,7 +83,7 @@ def _click_option(name: str, option: Option, flags_have_values: bool) -> click.O
     return SettingsOption(
         [f"--{option.name}", name],
         option.group,
-        type=kinds[option.value_type],
+        type=kind,
         help=option.help if option.value_type is bool else f"{option.help} [{note}]",
         **attributes,
     )

@@ -9,9 +9,12 @@ from typing import Any, Literal
 
 from isac2.errors import InputError
 
-__all__ = ["Group", "Option", "checked_value", "range_text"]
+__all__ = ["AUTOMATIC", "Group", "Option", "checked_value", "range_text"]
 
 Group = Literal["main", "advanced", "machine"]
+
+AUTOMATIC = "auto"
+"""What is typed to leave a value to the program."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Option:
         Values with a meaning of their own, inside the range or outside it.
     changes_result : bool
         Whether a run that was started with another value would come out differently.
+    automatic : str
+        What the word ``auto`` stands for on the command line; empty where it is not understood.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Option:
     maximum: float = math.inf
     special: tuple[tuple[int | None, str], ...] = ()
     changes_result: bool = True
+    automatic: str = ""
 
 
 def checked_value(option: Option, value: Any) -> Any:

@@ -26,7 +26,8 @@ Made from the option table in `src/isac2/run/options.py` by `python -m isac2.run
 The names are the ones that `sp_isac2.py` has always had; `--radius=120` and `--radius 120` are the
 same, on both `isac2 run` and `sp_isac2.py`. In Python, `isac2.classify` takes each as a keyword of
 the name in the second column. "Input px" are pixels of the given images; "px" are pixels of the
-working images, which are the input resampled by `target_radius / radius`.
+working images, which are the input resampled by `target_radius / radius`. Where `auto` is among the
+values, the program chooses and says why (also in `run.json`, as `choices`).
 """
 
 
@@ -48,7 +49,7 @@ def default_text(name: str, option: Option) -> str:
     """Say the default of a field in words, with its meaning when it has one of its own."""
     default = option_default(name)
     if default is MISSING:
-        return "required"
+        return "auto" if option.automatic else "required"
     if option.value_type is bool:
         return "off"
     meanings = [meaning for value, meaning in option.special if value == default]
@@ -76,7 +77,8 @@ def _range_cell(option: Option) -> str:
     else:
         text = f"{option.minimum:.15g} or more"
     others = [f"{value}: {meaning}" for value, meaning in option.special if value is not None]
-    return "; ".join([text, *others])
+    automatic = [f"auto: {option.automatic}"] if option.automatic else []
+    return "; ".join([text, *others, *automatic])
 
 
 if __name__ == "__main__":

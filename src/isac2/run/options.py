@@ -14,7 +14,7 @@ from isac2.clustering.parameters import ClusteringParameters
 from isac2.errors import InputError
 from isac2.run.option import Option, checked_value
 
-__all__ = ["Settings", "option_default", "option_table", "settings_from_words"]
+__all__ = ["Settings", "check_words", "option_default", "option_table"]
 
 
 def _row(default: Any, name: str, value_type: type, text: str, **more: Any) -> Any:
@@ -50,10 +50,11 @@ class Settings:
         MISSING,
         "radius",
         int,
-        "Radius of the particle in the input images. It has no default: measure it.",
+        "Radius of the particle in the input images.",
         group="main",
         unit="input px",
         minimum=1,
+        automatic="measured on a sample of the images, as 'isac2 suggest' does",
     )
     images_per_group: int = _row(
         200,
@@ -63,6 +64,7 @@ class Settings:
         group="main",
         unit="images",
         minimum=2,
+        automatic="a twentieth of the images, from 50 to 200",
     )
     phase_flip: bool = _row(
         False,
@@ -126,6 +128,7 @@ class Settings:
         "less than this pixel error.",
         unit="px",
         minimum=1e-3,
+        automatic="0.7 for a target radius of 29, in proportion to --target_radius",
     )
     target_radius: int = _row(
         29,
@@ -234,9 +237,11 @@ class Settings:
         60,
         "minimum_grp_size",
         int,
-        "A class is kept when it has more stable images than this.",
+        "A class is kept when it has more stable images than this. Left out beside an "
+        "--img_per_grp that is auto or below 100, it is auto.",
         unit="images",
         minimum=1,
+        automatic="60 % of --img_per_grp",
     )
     seed: int | None = _row(
         None,
@@ -382,14 +387,13 @@ def option_default(name: str) -> Any:
     return entries[name].default
 
 
-def settings_from_words(words: Mapping[str, Any]) -> Settings:
-    """Make settings from keyword arguments of the Python API.
+def check_words(words: Mapping[str, Any]) -> None:
+    """Check that keyword arguments of the Python API are all settings.
 
     Raises
     ------
     InputError
-        For a word that is no setting (a historical option name is answered with the Python name),
-        and as `Settings`.
+        For a word that is none; a historical option name is answered with the Python name.
     """
     table = option_table()
     historical = {option.name: name for name, option in table.items()}
@@ -398,9 +402,6 @@ def settings_from_words(words: Mapping[str, Any]) -> Settings:
             known = historical.get(word)
             advice = f"in Python it is '{known}'" if known else "docs/options.md lists them all"
             raise InputError(f"There is no setting '{word}': {advice}.")
-    if "radius" not in words:
-        raise InputError("The setting 'radius' is missing: give the particle's radius in pixels.")
-    return Settings(**words)
 
 
 def _check_together(settings: Settings) -> None:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 _PROGRAM = "isac2"
-_ADDED_LATER = ("ranks", "provenance")  # records without these are read too
+_ADDED_LATER = ("ranks", "provenance", "choices")  # records without these are read too
 _PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
 
@@ -115,6 +115,8 @@ class RunRecord:
     provenance : dict
         Of a run that was made from another: ``verb``, ``run`` (its directory), what was taken from
         it, and its own ``provenance``; else empty.
+    choices : list of dict
+        What the program chose: ``option``, ``value`` and ``reason``.
     """
 
     version: str
@@ -136,6 +138,7 @@ class RunRecord:
     classes: int = 0
     accounted: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
+    choices: list[dict[str, Any]] = field(default_factory=list)
 
 
 def new_record(settings: Settings, stack: InputRecord, seed: int) -> RunRecord:

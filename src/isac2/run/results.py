@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from isac2.errors import InputError
 from isac2.poses import PoseArray, make_poses
+from isac2.run.choices import choose_settings
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import SilentDisplay
-from isac2.run.options import settings_from_words
+from isac2.run.options import check_words
 from isac2.run.record import read_record
 from isac2.run.run_classes import Membership, RunFacts
 from isac2.run.text_tables import read_table
@@ -102,8 +103,8 @@ def classify(
     progress : bool
         Whether to show on stderr how far it is.
     **settings
-        The options of `isac2 run` by their Python names (``docs/options.md``); `radius`, the
-        particle's radius in pixels, has to be given.
+        The options of `isac2 run` by their Python names (``docs/options.md``). What can be
+        ``"auto"`` there can be here; `radius`, in pixels, is measured when it is not given.
 
     Returns
     -------
@@ -118,12 +119,14 @@ def classify(
     """
     from isac2.run.runner import run_isac
 
-    checked = settings_from_words(settings)
+    check_words(settings)
+    checked, choices = choose_settings(stack, settings, output_directory)
     display = None if progress else SilentDisplay()
     if output_directory is not None:
-        return read_run(run_isac(stack, output_directory, checked, display).path)
+        return read_run(run_isac(stack, output_directory, checked, display, None, choices).path)
     with tempfile.TemporaryDirectory(prefix="isac2-") as folder:
-        return read_run(run_isac(stack, Path(folder) / "run", checked, display).path, keep=False)
+        run = run_isac(stack, Path(folder) / "run", checked, display, None, choices)
+        return read_run(run.path, keep=False)
 
 
 def read_run(run_directory: str | os.PathLike[str], *, keep: bool = True) -> RunResult:

@@ -7,8 +7,9 @@ goes on after the last step that is there.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -34,6 +35,7 @@ from isac2.run.checkpoint import (
     save_arrays,
     save_checksums,
 )
+from isac2.run.choices import Choice
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import open_display
@@ -94,6 +96,7 @@ def run_isac(
     settings: Settings,
     display: Display | None = None,
     ranks: Ranks | None = None,
+    choices: Sequence[Choice] = (),
 ) -> RunDirectory:
     """Sort a particle stack into validated class averages.
 
@@ -109,6 +112,8 @@ def run_isac(
         Where progress is shown; by default stderr, live when it is a terminal.
     ranks : Ranks, optional
         Processes that work on it together, all of which make this call; by default this one alone.
+    choices : sequence of Choice
+        Which of the settings the program chose, to be told and put on record.
 
     Returns
     -------
@@ -134,7 +139,7 @@ def run_isac(
         if ranks.is_first:
             held.enter_context(stopping_after(settings.maximum_hours))
         ranks.first(lambda: _do(held.enter_context, only_run_in(directory.path)))
-        _run_alone(directory, stack, settings, display, ranks)
+        _run_alone(directory, stack, settings, display, ranks, choices)
     return directory
 
 
@@ -173,13 +178,17 @@ def _run_alone(
     settings: Settings,
     display: Display | None,
     ranks: Ranks,
+    choices: Sequence[Choice],
 ) -> None:
     """Do what is left of a run, step by step."""
 
     def begin() -> tuple[RunRecord, list[str]]:
         needs = check_space(len(stack), stack.box_size, settings, directory)
         record = begin_run(directory, stack, settings)
-        return record, [needs, note_changes(directory, mark_files(stack))]
+        if choices:
+            record.choices[:] = [asdict(choice) for choice in choices]
+        said = [str(choice) for choice in choices]
+        return record, [*said, needs, note_changes(directory, mark_files(stack))]
 
     record, notes = ranks.first(begin)
     with (

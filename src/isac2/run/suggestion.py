@@ -17,8 +17,9 @@ from isac2.errors import InputError
 from isac2.images.extent import Extent, filament_width, particle_extent
 from isac2.images.preparation import PreparationParameters, plan_preparation, prepare_block
 from isac2.poses import identity_poses
+from isac2.run.choices import group_size_for, smallest_class_for
 from isac2.run.directory import RunDirectory
-from isac2.run.options import Settings
+from isac2.run.options import Settings, option_default
 from isac2.run.parallel import open_workers
 from isac2.run.prepare import check_stack, preparation_parameters
 from isac2.run.space import needed_bytes
@@ -29,8 +30,6 @@ __all__ = ["Cost", "Sample", "Suggestion", "estimate_cost", "read_sample", "sugg
 
 _SIDE = 64  # px: to which the images are resampled to be measured
 _SURROUNDINGS = 0.42  # of the box: beyond it is nothing but noise, for most stacks
-_GROUPS, _SMALLEST_GROUP, _LARGEST_GROUP = 20, 50, 200
-_STABLE_SHARE = 0.4  # of a group
 _TIMED_GROUPS, _TIMED_REFERENCES = 2, 16
 _ROUNDS, _FEWEST_ROUNDS, _MOST_ROUNDS = 9.0, 6.0, 18.0
 """Rounds of all images that a whole run amounts to, pre-alignment included: docs/suggest.md."""
@@ -145,7 +144,7 @@ def is_of_filaments(stack: Stack) -> bool:
 def suggest(stack: Stack, sample: Sample) -> Suggestion:
     """Measure the particles of a sample, and choose what to give a run.
 
-    Groups are as large as leaves twenty of them, between 50 and 200 images. Of filaments the disc
+    Group sizes are those of `isac2.run.choices`. Of filaments the disc
     is as large as the box allows, and their width is measured.
     """
     extent = particle_extent(sample.images)
@@ -155,35 +154,17 @@ def suggest(stack: Stack, sample: Sample) -> Suggestion:
         bright = -sample.images if extent.is_dark else sample.images
         width = filament_width(bright, sample.axis_angles) / sample.ratio
         radius = _SURROUNDINGS * stack.box_size
-    images_per_group = _round_down(len(stack) // _GROUPS)
+    images_per_group = group_size_for(len(stack))
+    smallest = min(smallest_class_for(images_per_group), option_default("minimum_group_size"))
     settings = Settings(
         radius=max(1, min(math.ceil(radius), largest)),
         images_per_group=images_per_group,
-        minimum_group_size=_smallest_class(images_per_group),
+        minimum_group_size=smallest,
         phase_flip=phases_are_to_be_flipped(stack),
         filament_width=-1 if width is None else math.ceil(width),
     )
     limits = extent.least / sample.ratio, extent.most / sample.ratio
     return Suggestion(radius, *limits, width, extent.is_dark, settings, extent)
-
-
-def _round_down(size: int) -> int:
-    """Return a group size in tens, within its limits.
-
-    Examples
-    --------
-    >>> _round_down(137), _round_down(12), _round_down(5000)
-    (130, 50, 200)
-    """
-    return min(max(size // 10 * 10, _SMALLEST_GROUP), _LARGEST_GROUP)
-
-
-def _smallest_class(images_per_group: int) -> int:
-    """The program's own default for its own default group size, else two fifths of the group."""
-    default = Settings(radius=1)
-    if images_per_group == default.images_per_group:
-        return default.minimum_group_size
-    return round(_STABLE_SHARE * images_per_group)
 
 
 def estimate_cost(stack: Stack, settings: Settings, threads: int = 0) -> Cost:

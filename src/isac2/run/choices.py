@@ -1,0 +1,193 @@
+"""Values that the program chooses where the user leaves them to it, each with its reason.
+
+Only four are ever chosen: the particle's radius, the sizes of groups and classes, and the pixel
+error threshold. Everything else keeps the default of the option table.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isac2.errors import InputError
+from isac2.run.directory import RunDirectory
+from isac2.run.option import AUTOMATIC
+from isac2.run.options import Settings, option_default, option_table
+from isac2.run.record import read_record
+from isac2.stacks import Stack, open_stack
+
+__all__ = ["Choice", "choose_settings", "group_size_for", "smallest_class_for"]
+
+_SAMPLE = 500  # images that the radius is measured on
+_GROUPS, _SMALLEST_GROUP, _LARGEST_GROUP = 20, 50, 200
+_SMALLEST_CLASS_SHARE = 0.6  # of a group
+
+Words = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value that the user left out.
+
+    Attributes
+    ----------
+    option : str
+        Historical name.
+    value : int or float
+    reason : str
+    """
+
+    option: str
+    value: int | float
+    reason: str
+
+    def __str__(self) -> str:
+        return f"--{self.option}={self.value:g}: {self.reason}"
+
+
+def choose_settings(
+    stack: str | os.PathLike[str] | Stack,
+    words: Words,
+    outdir: str | os.PathLike[str] | None = None,
+) -> tuple[Settings, tuple[Choice, ...]]:
+    """Choose what is left open among a user's words: settings in which nothing is, and the choices.
+
+    Parameters
+    ----------
+    stack : path-like or Stack
+        Is only looked at for what depends on the images.
+    words : mapping
+        Values by Python name; None (left out) or ``auto`` where the table has an automatic value.
+    outdir : path-like, optional
+        Folder of the run; what was chosen for a run that is in it stays as it is.
+
+    Raises
+    ------
+    InputError
+        The stack or a value cannot be used, or ``auto`` was given where it means nothing.
+
+    Examples
+    --------
+    >>> words = {"radius": 30, "images_per_group": 80}
+    >>> settings, choices = choose_settings("particles.star", words)
+    >>> settings.minimum_group_size
+    48
+    >>> print(choices[0])
+    --minimum_grp_size=48: 60 % of --img_per_grp=80
+    """
+    table = option_table()
+    for name, value in words.items():
+        if value == AUTOMATIC and name in table and not table[name].automatic:
+            raise InputError(f"--{table[name].name}={AUTOMATIC} means nothing: give a value.")
+    values = {name: value for name, value in words.items() if value is not None}
+    before = {} if outdir is None else _chosen_before(Path(outdir))
+    choices = []
+    for name, choose in _CHOOSERS.items():
+        if not _is_open(name, words):
+            continue
+        option = table[name].name
+        if option in before:
+            choice = before[option]
+        else:
+            if name in _OF_THE_IMAGES and not isinstance(stack, Stack):
+                stack = open_stack(stack)
+            choice = Choice(option, *choose(stack, values))
+        choices.append(choice)
+        values[name] = choice.value
+    return Settings(**values), tuple(choices)
+
+
+def _chosen_before(outdir: Path) -> dict[str, Choice]:
+    """Return what was chosen for the run in a folder, by option; nothing where there is none."""
+    path = RunDirectory(outdir).run_json
+    if not path.exists():
+        return {}
+    return {row["option"]: Choice(**row) for row in read_record(path).choices}
+
+
+def group_size_for(count: int) -> int:
+    """Return a size that leaves twenty groups of so many images: in tens, from 50 to 200.
+
+    Examples
+    --------
+    >>> group_size_for(2608), group_size_for(240), group_size_for(100_000)
+    (130, 50, 200)
+    """
+    size = count // _GROUPS // 10 * 10
+    return min(max(size, _SMALLEST_GROUP), _LARGEST_GROUP)
+
+
+def smallest_class_for(images_per_group: int) -> int:
+    """Return 60 % of a group: more than groups of unrelated particles reach.
+
+    Examples
+    --------
+    >>> smallest_class_for(200), smallest_class_for(2)
+    (120, 1)
+    """
+    return max(1, round(_SMALLEST_CLASS_SHARE * images_per_group))
+
+
+def _is_open(name: str, words: Words) -> bool:
+    """Whether a value is to be chosen; without ``auto`` a historical default wins where it fits."""
+    given = words.get(name)
+    if given is not None:
+        return bool(given == AUTOMATIC)
+    if name == "radius":
+        return True
+    if name != "minimum_group_size":
+        return False
+    group = words.get("images_per_group")
+    if group is None:
+        return False
+    return bool(group == AUTOMATIC or smallest_class_for(group) < option_default(name))
+
+
+def _radius(stack: Any, values: Words) -> tuple[int, str]:
+    from isac2.run.suggestion import read_sample, suggest
+
+    sample = read_sample(stack, _SAMPLE)
+    found = suggest(stack, sample)
+    measured = f"measured on {len(sample.rows)} images"
+    if found.filament_width is not None:
+        return found.settings.radius, f"{measured} of filaments, as much as the box allows"
+    return (
+        found.settings.radius,
+        f"{measured}, likely between {found.least:.0f} and {found.most:.0f} "
+        "('isac2 suggest' draws it)",
+    )
+
+
+def _images_per_group(stack: Any, values: Words) -> tuple[int, str]:
+    size = group_size_for(len(stack))
+    groups = max(1, len(stack) // size)
+    return size, f"{groups} groups of {len(stack)} images; from {_SMALLEST_GROUP} to " + str(
+        _LARGEST_GROUP
+    )
+
+
+def _minimum_group_size(stack: Any, values: Words) -> tuple[int, str]:
+    group = values.get("images_per_group", option_default("images_per_group"))
+    return smallest_class_for(group), f"60 % of --img_per_grp={group}"
+
+
+def _pixel_error_threshold(stack: Any, values: Words) -> tuple[float, str]:
+    default, radius = option_default("pixel_error_threshold"), option_default("target_radius")
+    target = values.get("target_radius", radius)
+    reason = (
+        f"{default:g} for a target radius of {radius}, in proportion to --target_radius={target}, "
+        "so that it is the same length in the particle"
+    )
+    return round(default * target / radius, 3), reason
+
+
+_CHOOSERS: Mapping[str, Callable[[Any, Words], tuple[int | float, str]]] = {
+    "radius": _radius,
+    "images_per_group": _images_per_group,
+    "minimum_group_size": _minimum_group_size,
+    "pixel_error_threshold": _pixel_error_threshold,
+}
+_OF_THE_IMAGES = ("radius", "images_per_group")
