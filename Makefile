@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check browser bench clean
+.PHONY: demo test check browser bench quality clean
 
 demo: demo/particles/particles.star $(VENV)/installed
 	$(BIN)/isac2 run $< demo/classes --radius=21 --CTF --img_per_grp=40 --minimum_grp_size=15 \
@@ -39,6 +39,13 @@ check: $(VENV)/installed-dev
 # Minutes, on a machine that has nothing else to do; `make bench BENCH=run` for a whole run.
 bench: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/engine.py $(BENCH)
+
+# Hours with RELION, which is left out where it is not installed; what is there is not made again.
+# `make quality QUALITY="--data=FOLDER --seed 1"` passes options on.
+quality: $(VENV)/installed-dev
+	$(BIN)/python -m benchmarks.quality measure $(QUALITY)
+	$(BIN)/python -m benchmarks.quality ablate
+	$(BIN)/python -m benchmarks.quality page $(filter --data=%,$(QUALITY))
 
 # The stamps make an installation that is up to date cost nothing.
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
