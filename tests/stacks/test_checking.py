@@ -96,9 +96,13 @@ def test_all_faults_of_a_star_are_told_at_once(folder: Path) -> None:
         "image 2 is beyond the end of",
         "image 3 is listed a second time",
         "all pixels are the same",
+        "images 1, 4, 5, 6, 7 and 3 more are without a part of the defocus",
+        "images 2, 3 are without a defocus, though others have one",
+        "images 1, 4, 5, 6, 7 and 3 more are given a defocus, but no spherical aberration",
+        "but no amplitude contrast, so the CTF is not known",
     ):
         assert words in faults
-    assert len(faults.splitlines()) == 13
+    assert len(faults.splitlines()) == 17
 
 
 BROKEN_STAR = """
@@ -170,11 +174,10 @@ def test_all_faults_of_an_hdf_are_told_at_once(folder: Path) -> None:
         images["3"].create_dataset("image", data=np.zeros((5, 5), "f4"))
         images["4"].attrs["EMAN.ctf"] = np.bytes_("E1 2 3")
     faults = check_stack(path)
-    assert len(faults) == 5
+    assert len(faults) == 4
     for number, words in enumerate(
         (
             "image 2 of 5 is missing",
-            "image 2: cannot be read",
             "image 3: cannot be read as EMAN2 HDF (the dataset with the pixels is missing)",
             "image 4 is 5 x 5 pixels",
             "image 5: the CTF 'E1 2 3' does not have eight numbers",
@@ -233,3 +236,101 @@ def test_implausible_values_are_told_beside_other_faults(folder: Path) -> None:
     assert "images 4, 5 are unusable" in faults
     assert "voltage 5 kV, which cannot be" in faults
     assert "images 1, 2, 3, 4, 5 and 1 more are given a pose that is no number" in faults
+
+
+MANY_FAULTS = """
+data_optics
+loop_
+_rlnOpticsGroup
+_rlnVoltage
+1 3000
+data_particles
+loop_
+_rlnImageName
+_rlnOpticsGroup
+_rlnClassNumber
+_rlnAnglePsi
+nothing@bad.mrcs 1 1 0
+7@good.mrcs 1 1.5 0
+2@bad.mrcs 9 1 turned
+3@bad.mrcs 1 1 nan
+"""
+
+
+def test_values_are_looked_at_whatever_else_is_wrong_with_a_star(folder: Path) -> None:
+    (folder / "x.star").write_text(MANY_FAULTS)
+    assert [fault.partition(": ")[2] for fault in check_stack(folder / "x.star")] == [
+        "row 3 of rlnAnglePsi in data_particles is 'turned', not a number.",
+        "row 2 of rlnClassNumber in data_particles is '1.5', not a whole number.",
+        "data_optics lacks the optics group 9.",
+        "image 1 has the name 'nothing@bad.mrcs', not NUMBER@FILE.",
+        f"image 2 is beyond the end of {folder / 'good.mrcs'}, which has 6.",
+        "image 3 is unusable: all pixels are the same.",
+        "images 1, 2, 3, 4 are given the voltage 3000 kV, which cannot be.",
+        "images 3, 4 are given a pose that is no number.",
+    ]
+
+
+def test_images_of_an_hdf_keep_their_numbers_when_one_is_missing(folder: Path) -> None:
+    path = folder / "x.hdf"
+    ctf = {"ctf": "E90 0 0 0 10 3000 2.7 1.5 0 0 0"}
+    images = np.random.default_rng(1).normal(size=(4, 4, 4))
+    images[2] = np.nan
+    write_eman_hdf(path, images, [{}, {}, {}, ctf])
+    with h5py.File(path, "r+") as file:
+        del file["MDF/images/1"]
+        file["MDF/images/3"].attrs["EMAN.class_id"] = np.bytes_("first")
+        file["MDF/images/3"].attrs["EMAN.segment_angle"] = np.bytes_("up")
+    faults = "\n".join(check_stack(path))
+    assert len(faults.splitlines()) == 8
+    for words in (
+        "image 2 of 4 is missing",
+        "image 4: invalid literal for int() with base 10: 'first'",
+        "image 4: could not convert string to float: 'up'",
+        "image 3 is unusable: pixels that are NaN",
+        "image 4 is given the voltage 3000 kV",
+        "image 4 is given the defocus U 900000 A",
+        "image 4 is given the defocus V 900000 A",
+        "images 1, 3 are without a defocus",
+    ):
+        assert words in faults
+
+
+def test_all_faults_of_a_cs_are_told_at_once(folder: Path) -> None:
+    write_stack(folder / "good.cs", open_stack(folder / "bad.mrcs"))
+    table = np.load(folder / "good.cs")
+    fields = [(name, table.dtype[name]) for name in table.dtype.names]
+    added = [("ctf/accel_kv", "f4"), ("ctf/cs_mm", "S4"), ("alignments2D/shift", "f4")]
+    wrong = np.zeros(len(table), [*fields, ("alignments2D/pose", "f4"), *added])
+    for name in table.dtype.names:
+        wrong[name] = table[name]
+    wrong["uid"] = 7
+    wrong["blob/idx"][2] = 99
+    wrong["ctf/accel_kv"] = [5, 300, 300, 300, 300, 300]
+    wrong["ctf/cs_mm"] = b"much"
+    with open(folder / "x.cs", "wb") as file:
+        np.save(file, wrong)
+        file.truncate(file.tell() - 1)
+    expected = (
+        "its header promises 6 rows of",
+        "particles with the same uid",
+        "the field ctf/cs_mm is of the wrong kind",
+        "the field alignments2D/shift is of the wrong kind",
+        "image 3 is beyond the end of",
+        "images 4, 5 are unusable: pixels that are NaN",
+        "image 2 is unusable: all pixels are the same",
+        "image 1 is given the voltage 5 kV",
+    )
+    for fault, words in zip(check_stack(folder / "x.cs"), expected, strict=True):
+        assert words in fault
+
+
+def test_a_cs_without_images_is_still_looked_at(folder: Path) -> None:
+    with open(folder / "x.cs", "wb") as file:
+        np.save(file, np.zeros(2, [("uid", "u8"), ("ctf/accel_kv", "f4")]))
+    faults = check_stack(folder / "x.cs")
+    assert [fault.partition("x.cs")[2].lstrip(": ") for fault in faults] == [
+        "has particles with the same uid, so cryoSPARC cannot tell them apart.",
+        "has no blob/path and blob/idx, so it lists no images.",
+        "images 1, 2 are given the voltage 0 kV, which cannot be.",
+    ]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,13 +76,15 @@ def examine_stack(
     _check_numbers(path, listing, files, faults)
     if read_pixels:
         _check_pixels(path, listing, files, faults)
+    metadata, numbers = listing.metadata, listing.described
     try:
         metadata = open_stack(path, root).metadata
+        numbers = np.arange(len(metadata))
     except InputError as error:
         if not faults.sentences:  # else it is one of those said already
             faults.add(str(error))
-    else:
-        _check_metadata(path, metadata, faults)
+    if metadata is not None:
+        _check_metadata(path, metadata, numbers, faults)
     return faults
 
 
@@ -148,7 +151,7 @@ def _check_numbers(
         if file is None:
             continue
         slots = listing.slots[rows]
-        wrong = rows[(slots < 0) | (slots >= file.count)]
+        wrong = listing.numbers[rows[(slots < 0) | (slots >= file.count)]]
         if wrong.size:
             faults.add(
                 f"{path}: {_images(wrong)} beyond the end of {file.path}, which has {file.count}."
@@ -157,7 +160,7 @@ def _check_numbers(
     _, first = np.unique(pairs, axis=0, return_index=True)
     again = np.setdiff1d(np.arange(len(pairs)), first)
     if again.size:
-        faults.add(f"{path}: {_images(again)} listed a second time.")
+        faults.add(f"{path}: {_images(listing.numbers[again])} listed a second time.")
 
 
 def _rows_of_files(listing: Listing, count: int) -> list[NDArray[np.int64]]:
@@ -209,7 +212,7 @@ def _check_pixels(
             except InputError as error:
                 faults.add(str(error))
                 continue
-            _look_at(out, part, found)
+            _look_at(out, listing.numbers[part], found)
     if found.not_finite:
         rows = np.sort(np.array(found.not_finite))
         faults.add(f"{path}: {_images(rows)} unusable: pixels that are NaN or infinite.")
@@ -235,30 +238,37 @@ _PLAUSIBLE = {
 }
 
 
-def _check_metadata(path: str | os.PathLike[str], metadata: Metadata, faults: Faults) -> None:
+def _check_metadata(
+    path: str | os.PathLike[str], metadata: Metadata, numbers: NDArray[np.int64], faults: Faults
+) -> None:
     """Report values that no microscope gives, and poses that are no numbers."""
+
+    def report(wrong: Any, words: str) -> None:
+        if wrong.any():
+            faults.add(f"{path}: {_images(numbers[np.flatnonzero(wrong)])} {words}.")
+
     for name, (low, high, words, unit) in _PLAUSIBLE.items():
         values = getattr(metadata, name)
-        rows = np.flatnonzero((values < low) | (values > high) | np.isinf(values))
-        if rows.size:
-            value = f"{values[rows[0]]:g} {unit}".strip()
-            faults.add(f"{path}: {_images(rows)} given the {words} {value}, which cannot be.")
-    ctf = np.stack(
-        [
-            metadata.defocus_u_in_angstroms,
-            metadata.defocus_v_in_angstroms,
-            metadata.defocus_angle_in_degrees,
-        ]
-    )
-    known = np.isfinite(ctf)
-    partly = np.flatnonzero(known.any(axis=0) & ~known.all(axis=0))
-    if partly.size:
-        faults.add(f"{path}: {_images(partly)} without a part of the defocus (U, V or angle).")
-    if (known.any()) and not known.any(axis=0).all():
-        rows = np.flatnonzero(~known.any(axis=0))
-        faults.add(f"{path}: {_images(rows)} without a defocus, though others have one.")
+        wrong = (values < low) | (values > high) | np.isinf(values)
+        value = f"{values[np.argmax(wrong)]:g} {unit}".strip()
+        report(wrong, f"given the {words} {value}, which cannot be")
+    known = np.isfinite([getattr(metadata, name) for name in _DEFOCUS])
+    some = known.any(axis=0)
+    report(some & ~known.all(axis=0), "without a part of the defocus (U, V or angle)")
+    if some.any():
+        report(~some, "without a defocus, though others have one")
+    for name, words in _OPTICS.items():
+        unknown = some & ~np.isfinite(getattr(metadata, name))
+        report(unknown, f"given a defocus, but no {words}, so the CTF is not known")
     poses = metadata.poses
     if poses is not None:
-        wrong = ~np.isfinite([poses["alpha"], poses["tx"], poses["ty"]]).all(axis=0)
-        if wrong.any():
-            faults.add(f"{path}: {_images(np.flatnonzero(wrong))} given a pose that is no number.")
+        finite = np.isfinite([poses["alpha"], poses["tx"], poses["ty"]]).all(axis=0)
+        report(~finite, "given a pose that is no number")
+
+
+_DEFOCUS = ("defocus_u_in_angstroms", "defocus_v_in_angstroms", "defocus_angle_in_degrees")
+_OPTICS = {
+    "voltage_in_kilovolts": "voltage",
+    "spherical_aberration_in_millimetres": "spherical aberration",
+    "amplitude_contrast": "amplitude contrast",
+}

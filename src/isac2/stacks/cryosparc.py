@@ -20,16 +20,19 @@ from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.poses import PoseArray, cryosparc_from_poses, poses_from_cryosparc
 from isac2.stacks._regular import refuse_special_file
+from isac2.stacks.faults import Faults
 from isac2.stacks.image_files import open_named_files
 from isac2.stacks.metadata import ForeignTables, Metadata, unknown_metadata
 from isac2.stacks.stack import Stack
 
 __all__ = [
     "class_columns",
+    "images_of_columns",
+    "metadata_of_readable",
     "open_cryosparc",
     "pose_columns",
     "read_cs",
-    "read_cs_images",
+    "read_cs_columns",
     "write_cs",
     "write_particles_cs",
 ]
@@ -55,9 +58,23 @@ NUMBERS = {
 }
 """Fields of `Metadata` by cryoSPARC's field and the factor to our unit."""
 
+_TOGETHER = {
+    "location/center_x_frac": ("location/micrograph_shape",),
+    "location/center_y_frac": ("location/micrograph_shape",),
+    "location/micrograph_shape": ("location/center_x_frac", "location/center_y_frac"),
+    "alignments2D/pose": ("alignments2D/shift",),
+    "alignments2D/shift": ("alignments2D/pose",),
+    "alignments2D/psize_A": ("alignments2D/pose", "alignments2D/shift"),
+    MIRROR: ("alignments2D/pose", "alignments2D/shift"),
+    ACCOUNTED: ("alignments2D/class",),
+}
+"""Fields that mean something only beside others."""
 
-def read_cs(path: Path) -> NDArray[Any]:
+
+def read_cs(path: Path, faults: Faults | None = None) -> NDArray[Any]:
     """Read one `.cs` file as a structured array (n,).
+
+    With faults that are collected, a file that is cut short is read as far as it goes.
 
     Raises
     ------
@@ -74,11 +91,11 @@ def read_cs(path: Path) -> NDArray[Any]:
                 held = "Python objects" if dtype.hasobject else "no table"
                 raise ValueError(f"it holds {held}")
             if size != shape[0] * dtype.itemsize:
-                raise ValueError(
-                    f"its header promises {shape[0]} rows of {dtype.itemsize} bytes, but {size} "
-                    "bytes follow"
+                (faults or Faults()).add(
+                    f"{path} is not a readable .cs file: its header promises {shape[0]} rows of "
+                    f"{dtype.itemsize} bytes, but {size} bytes follow."
                 )
-            return np.fromfile(file, dtype, shape[0])
+            return np.fromfile(file, dtype, min(shape[0], size // max(1, dtype.itemsize)))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError as error:
@@ -119,7 +136,8 @@ def open_cryosparc(path: Path, root: Path | None = None) -> Stack:
     InputError
         When it is no table of particles, or names files that are missing or broken.
     """
-    columns, names, slots = read_cs_images(path)
+    columns = read_cs_columns(path, Faults())
+    names, slots = images_of_columns(path, columns)
     unique, inverse = np.unique(names, return_inverse=True)
     files = open_named_files(path, [str(name) for name in unique], root)
     try:
@@ -132,31 +150,63 @@ def open_cryosparc(path: Path, root: Path | None = None) -> Stack:
     return Stack(path, "cryoSPARC table", files, inverse.astype(np.int32), slots, metadata)
 
 
-def read_cs_images(
-    path: Path,
-) -> tuple[dict[str, NDArray[Any]], NDArray[np.object_], NDArray[np.int64]]:
-    """Return the fields, passthrough joined; the name of each image's file; its number from 0.
+def read_cs_columns(path: Path, faults: Faults) -> dict[str, NDArray[Any]]:
+    """Return the fields of a `.cs`, those of its passthrough file joined.
 
     Raises
     ------
     InputError
-        When it is no table of images.
+        When nothing of it can be read.
     """
-    table = read_cs(path)
+    table = read_cs(path, faults)
     columns = {name: table[name] for name in table.dtype.names or ()}
     passthrough = _passthrough_file(path)
     if passthrough is not None:
-        _join(columns, passthrough)
+        try:
+            _join(columns, passthrough)
+        except InputError as error:
+            faults.add(str(error))
+    return columns
+
+
+def images_of_columns(
+    path: Path, columns: Mapping[str, NDArray[Any]]
+) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Return the name of each image's file, and the image's number in it, from 0.
+
+    Raises
+    ------
+    InputError
+        When the fields name no images.
+    """
     if "blob/path" not in columns or "blob/idx" not in columns:
         raise InputError(f"{path} has no blob/path and blob/idx, so it lists no images.")
     stored = _text(columns["blob/path"])
     names = np.empty(stored.size, object)
     names[:] = [str(name).lstrip(">") for name in stored.ravel().tolist()]
+    count = len(columns["blob/path"])
     try:
-        slots = columns["blob/idx"].astype(np.int64)
-        return columns, names.reshape(len(table)), slots.reshape(len(table))
+        return names.reshape(count), columns["blob/idx"].astype(np.int64).reshape(count)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} has fields of the wrong kind: {_first_line(error)}.") from None
+
+
+def metadata_of_readable(
+    path: Path, columns: Mapping[str, NDArray[Any]], faults: Faults
+) -> Metadata:
+    """Report fields that are not what they should be, and return what the others say."""
+    count = len(next(iter(columns.values())))
+    good: dict[str, NDArray[Any]] = {}
+    if "uid" in columns and len(np.unique(columns["uid"])) < count:
+        faults.add(f"{path} has particles with the same uid, so cryoSPARC cannot tell them apart.")
+    for name, column in columns.items():
+        part = {key: good[key] for key in _TOGETHER.get(name, ()) if key in good}
+        try:
+            _metadata({**part, name: column}, count)
+            good[name] = column
+        except (ValueError, TypeError, IndexError, InputError) as error:
+            faults.add(f"{path}: the field {name} is of the wrong kind ({_first_line(error)}).")
+    return _metadata(good, count)
 
 
 def _passthrough_file(path: Path) -> Path | None:

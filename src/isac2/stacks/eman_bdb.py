@@ -69,7 +69,7 @@ def open_eman_bdb(name: str) -> Stack:
     headers, places = read_bdb_places(path, Faults())
     try:
         files, file_index, slots = _locate(places)
-        metadata = metadata_from_headers([_without_location(header) for header in headers])
+        metadata = metadata_from_headers(list(headers.values()))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from None
     sizes = np.array([file.pixel_size_in_angstroms for file in files])[file_index]
@@ -99,18 +99,21 @@ class Place:
     number: int
 
 
-def read_bdb_places(path: Path, faults: Faults) -> tuple[list[dict[str, HeaderValue]], list[Place]]:
-    """Return the header and the place of the pixels of every image that can be understood."""
+def read_bdb_places(
+    path: Path, faults: Faults
+) -> tuple[dict[int, dict[str, HeaderValue]], list[Place]]:
+    """Return header, by number, and place of the pixels of every image that can be understood."""
     records = read_berkeley_tree(path, path.stem)
     headers, slots = _decode(path, records, faults)
-    good, places = [], []
+    good: dict[int, dict[str, HeaderValue]] = {}
+    places = []
     for number, header in headers.items():
         try:
             places.append(_place(path, number, header, slots))
         except ValueError as error:
             faults.add(f"{path}: {error}.")
             continue
-        good.append(header)
+        good[number] = _without_location(header)
     return good, places
 
 

@@ -150,8 +150,9 @@ def _scan(
     try:
         size = path.stat().st_size
         group = _images_group(file.id, path)
-        offsets = np.full(_image_count(group, path, faults), -1, np.int64)
-        for number in range(len(offsets)):
+        numbers, count = _image_numbers(group, path, faults)
+        offsets = np.full(count, -1, np.int64)
+        for number in numbers:
             try:
                 image = _open_group(group, str(number).encode())
                 found, offsets[number] = _look_at_pixels(image, size)
@@ -209,8 +210,8 @@ def _images_group(file: Any, path: Path) -> Any:
         ) from None
 
 
-def _image_count(group: Any, path: Path, faults: Faults) -> int:
-    """Return the number of images, having checked that each has its group."""
+def _image_numbers(group: Any, path: Path, faults: Faults) -> tuple[list[int], int]:
+    """Return the numbers of the images that have a group, and how many there should be."""
     numbers = {int(name) for name in group if name.isdigit() and len(name) < 10}
     if not numbers:
         raise InputError(f"{path} holds no images.")
@@ -225,7 +226,7 @@ def _image_count(group: Any, path: Path, faults: Faults) -> int:
                 f"{path}: image {lost + 1} of {count} is missing (there is no group "
                 f"/MDF/images/{lost})."
             )
-    return count
+    return sorted(numbers), count
 
 
 def _look_at_pixels(image: Any, file_size: int) -> tuple[tuple[int, int], int]:

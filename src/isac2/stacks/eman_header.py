@@ -6,7 +6,7 @@ The same keys are found in HDF attributes, in BDB records and behind the names i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ __all__ = [
     "format_eman_ctf",
     "headers_from_metadata",
     "metadata_from_headers",
+    "metadata_of_readable",
     "parse_eman_ctf",
 ]
 
@@ -182,6 +183,25 @@ def metadata_from_headers(headers: Sequence[Mapping[str, HeaderValue]]) -> Metad
     poses = poses_from_eman_matrix(matrices) if has_poses else None
     foreign = ForeignTables("eman2", _columns_of(headers))
     return replace(metadata, poses=poses, foreign=foreign, **columns)
+
+
+def metadata_of_readable(
+    headers: Mapping[int, Mapping[str, HeaderValue]], report: Callable[[str], None]
+) -> Metadata:
+    """Gather what can be understood of headers by their images' numbers, reporting the rest."""
+    try:
+        return metadata_from_headers(list(headers.values()))
+    except ValueError:
+        good: list[dict[str, HeaderValue]] = []
+        for number, header in headers.items():
+            good.append({})
+            for key, value in header.items():
+                try:
+                    metadata_from_headers([{key: value}])
+                    good[-1][key] = value
+                except ValueError as error:
+                    report(f"image {number + 1}: {str(error).partition(': ')[2]}")
+        return metadata_from_headers(good)
 
 
 def _header_fields(header: Mapping[str, HeaderValue], tubes: dict[str, int]) -> dict[str, Any]:

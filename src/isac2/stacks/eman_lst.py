@@ -77,7 +77,8 @@ def read_lst_lines(
                 try:
                     number, name, header = _line_values(words)
                 except ValueError as error:
-                    faults.add(f"{path} is not a readable EMAN2 list: line {count} {error}.")
+                    more = " (images are counted without it)" if faults.collects else ""
+                    faults.add(f"{path} is not a readable EMAN2 list: line {count} {error}{more}.")
                     continue
                 numbers.append(number)
                 names.append(name)

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.errors import InputError
 from isac2.stacks._images import ImageFile
+from isac2.stacks._star_values import check_star_values
 from isac2.stacks._text import TextColumn
 from isac2.stacks.faults import Faults
 from isac2.stacks.image_files import HDF5_SIGNATURE, first_bytes, open_image_file
-from isac2.stacks.relion import NUMBERS, WHOLE_NUMBERS, split_image_name, split_image_names
+from isac2.stacks.metadata import Metadata
+from isac2.stacks.relion import split_image_name, split_image_names
 from isac2.stacks.star import StarTable, read_star
+
+if TYPE_CHECKING:
+    from isac2.stacks.eman_header import HeaderValue
 
 __all__ = ["Listing", "list_images"]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Images and where they should be.
+    """Images and where they should be, and what is known of them.
 
     Attributes
     ----------
@@ -31,11 +37,20 @@ class Listing:
         Which of them each image is in.
     slots : int64 (n,)
         Number of the image in its file, from 0.
+    numbers : int64 (n,)
+        Number of the image in the table, from 0: there may be others that cannot be understood.
+    metadata : Metadata or None
+        What can be read, a row for each number in `described`.
+    described : int64 (m,)
+        Numbers, from 0, of the images that `metadata` is about.
     """
 
     sources: tuple[str | ImageFile, ...]
     file_index: NDArray[np.int64]
     slots: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    metadata: Metadata | None = None
+    described: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def list_images(name: str, faults: Faults) -> Listing:
@@ -57,29 +72,42 @@ def list_images(name: str, faults: Faults) -> Listing:
     if suffix in (".lst", ".lsx") or beginning.startswith((b"#LST", b"#LSX")):
         from isac2.stacks.eman_lst import read_lst_lines
 
-        slots, names, _ = read_lst_lines(path, faults)
-        return _by_name(names, slots)
+        slots, names, headers = read_lst_lines(path, faults)
+        by_number = dict(enumerate(headers))
+        return _by_name(names, slots, metadata=_of_headers(path, by_number, faults))
     if suffix == ".cs" or beginning[1:6] in (b"NUMPY", b"CSDAT"):
-        return _list_cs(path)
+        return _list_cs(path, faults)
     if beginning.startswith(HDF5_SIGNATURE):
         from isac2.stacks.eman_hdf import scan_eman_hdf
-        from isac2.stacks.eman_header import metadata_from_headers
 
-        images, headers = scan_eman_hdf(path, faults)
-        for number, header in headers.items():
-            try:
-                metadata_from_headers([header])
-            except ValueError as error:
-                faults.add(f"{path}: image {number + 1}: {str(error).partition(': ')[2]}.")
-        numbers = np.array(list(headers), np.int64)
-        return Listing((images,), np.zeros(len(numbers), np.int64), numbers)
+        images, by_number = scan_eman_hdf(path, faults)
+        numbers = np.array(list(by_number), np.int64)
+        metadata = _of_headers(path, by_number, faults)
+        index = np.zeros(len(numbers), np.int64)
+        return Listing((images,), index, numbers, numbers, metadata, numbers)
     file = open_image_file(path)
-    return Listing((file,), np.zeros(file.count, np.int64), np.arange(file.count))
+    index = np.zeros(file.count, np.int64)
+    return Listing((file,), index, np.arange(file.count), np.arange(file.count))
 
 
-def _by_name(names: list[str], slots: NDArray[np.int64]) -> Listing:
+def _of_headers(path: Path, headers: dict[int, dict[str, HeaderValue]], faults: Faults) -> Metadata:
+    from isac2.stacks.eman_header import metadata_of_readable
+
+    return metadata_of_readable(headers, lambda fault: faults.add(f"{path}: {fault}."))
+
+
+def _by_name(
+    names: list[str],
+    slots: NDArray[np.int64],
+    numbers: NDArray[np.int64] | None = None,
+    metadata: Metadata | None = None,
+) -> Listing:
+    """Make the listing of images by the names of their files; all of them, when not numbered."""
     unique, index = np.unique(np.array(names, object), return_inverse=True)
-    return Listing(tuple(str(name) for name in unique), index.astype(np.int64), slots)
+    sources = tuple(str(name) for name in unique)
+    numbers = np.arange(len(names)) if numbers is None else numbers
+    described = np.arange(0 if metadata is None else len(metadata))
+    return Listing(sources, index.astype(np.int64), slots, numbers, metadata, described)
 
 
 def _list_star(path: Path, faults: Faults) -> Listing:
@@ -95,17 +123,21 @@ def _list_star(path: Path, faults: Faults) -> Listing:
     if not len(particles):
         raise InputError(f"{path} lists no images.")
     optics = tables.get("optics", StarTable({}))
-    for table, words in ((particles, "particles"), (optics, "optics")):
-        for column in (*NUMBERS.values(), *WHOLE_NUMBERS.values(), *_OTHER_NUMBERS):
-            if column in table:
-                _check_column(path, words, column, table.columns[column], faults)
-    _check_groups(path, particles, optics, faults)
+    metadata = check_star_values(path, particles, optics, faults)
     try:
-        known, index, numbers = split_image_names(particles.columns[label])
-        return Listing(known, index.astype(np.int64), numbers)
+        known, index, slots = split_image_names(particles.columns[label])
     except ValueError:
-        names, slots = [], []  # one by one, to name all that are wrong
-    for row, text in enumerate(particles.columns[label]):
+        return _list_names(path, particles.columns[label], metadata, faults)
+    rows = np.arange(len(particles))
+    return Listing(known, index.astype(np.int64), slots, rows, metadata, rows)
+
+
+def _list_names(
+    path: Path, column: TextColumn, metadata: Metadata | None, faults: Faults
+) -> Listing:
+    """List images one by one, to name all whose names cannot be read."""
+    names, slots, rows = [], [], []
+    for row, text in enumerate(column):
         try:
             number, name = split_image_name(bytes(text))
         except ValueError as error:
@@ -113,66 +145,31 @@ def _list_star(path: Path, faults: Faults) -> Listing:
             continue
         names.append(name)
         slots.append(number)
-    return _by_name(names, np.array(slots, np.int64))
+        rows.append(row)
+    return _by_name(names, np.array(slots, np.int64), np.array(rows, np.int64), metadata)
 
 
-_OTHER_NUMBERS = (
-    *("rlnImagePixelSize", "rlnPixelSize", "rlnDetectorPixelSize", "rlnMagnification"),
-    *("rlnAnglePsi", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginX", "rlnOriginY"),
-)
+def _list_cs(path: Path, faults: Faults) -> Listing:
+    from isac2.stacks.cryosparc import images_of_columns, metadata_of_readable, read_cs_columns
 
-
-def _check_column(path: Path, words: str, label: str, column: TextColumn, faults: Faults) -> None:
-    """Report the values of a column that are no numbers."""
+    columns = read_cs_columns(path, faults)
+    metadata = metadata_of_readable(path, columns, faults)
     try:
-        column.astype(np.float64)
-    except ValueError:
-        wrong = [row for row, value in enumerate(column) if not _is_number(bytes(value))]
-        shown = repr(bytes(column[wrong[0]])[:40].decode("utf-8", "replace"))
-        more = f" (and {len(wrong) - 1} more rows)" if len(wrong) > 1 else ""
-        faults.add(
-            f"{path}: row {wrong[0] + 1} of {label} in data_{words} is {shown}, not a number{more}."
-        )
-
-
-def _is_number(text: bytes) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _check_groups(path: Path, particles: StarTable, optics: StarTable, faults: Faults) -> None:
-    """Report optics groups that are missing, or there twice."""
-    label = "rlnOpticsGroup"
-    if label not in particles or label not in optics:
-        return
-    groups, counts = np.unique(optics.columns[label], return_counts=True)
-    for group in groups[counts > 1]:
-        shown = group.decode("utf-8", "replace")
-        faults.add(f"{path}: data_optics has two rows for the optics group {shown}.")
-    for group in np.unique(particles.columns[label]):
-        if group not in groups:
-            shown = group.decode("utf-8", "replace")
-            faults.add(f"{path}: data_optics lacks the optics group {shown}.")
-
-
-def _list_cs(path: Path) -> Listing:
-    from isac2.stacks.cryosparc import read_cs_images
-
-    _, names, slots = read_cs_images(path)
-    return _by_name(names.tolist(), slots)
+        names, slots = images_of_columns(path, columns)
+    except InputError as error:
+        faults.add(str(error))
+        names, slots = np.empty(0, object), np.empty(0, np.int64)
+    return _by_name(names.tolist(), slots, metadata=metadata)
 
 
 def _list_bdb(name: str, faults: Faults) -> Listing:
     from isac2.stacks.eman_bdb import bdb_file, open_place, read_bdb_places
 
-    _, places = read_bdb_places(bdb_file(name), faults)
+    headers, places = read_bdb_places(bdb_file(name), faults)
     sources: list[ImageFile] = []
     index: dict[object, int | None] = {}
-    rows, slots = [], []
-    for place in places:
+    rows, slots, numbers = [], [], []
+    for number, place in zip(headers, places, strict=True):
         key = (place.source, place.shape, place.start)
         if key not in index:
             index[key] = None
@@ -181,8 +178,12 @@ def _list_bdb(name: str, faults: Faults) -> Listing:
                 index[key] = len(sources) - 1
             except InputError as error:
                 faults.add(str(error))
-        number = index[key]
-        if number is not None:
-            rows.append(number)
+        source = index[key]
+        if source is not None:
+            rows.append(source)
             slots.append(place.number)
-    return Listing(tuple(sources), np.array(rows, np.int64), np.array(slots, np.int64))
+            numbers.append(number)
+    metadata = _of_headers(bdb_file(name), headers, faults)
+    index_of, slot_of, number_of = (np.array(part, np.int64) for part in (rows, slots, numbers))
+    described = np.array(list(headers), np.int64)
+    return Listing(tuple(sources), index_of, slot_of, number_of, metadata, described)

@@ -24,6 +24,7 @@ from isac2.stacks.star import StarTable, read_star, write_star
 
 __all__ = [
     "RelionParticles",
+    "metadata_of_tables",
     "read_relion_particles",
     "relion_tables",
     "split_image_name",
@@ -115,7 +116,7 @@ def read_relion_particles(path: Path) -> RelionParticles:
         raise InputError(f"{path}: the table data_{name} has no rows.")
     try:
         paths, file_index, slots = split_image_names(particles.columns[_image_label(particles)])
-        metadata = _metadata(particles, tables.get("optics"))
+        metadata = metadata_of_tables(particles, tables.get("optics"))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from None
     foreign = ForeignTables("relion", particles.columns, tables, name or "particles")
@@ -203,8 +204,14 @@ def _shown(value: bytes) -> str:
     return repr(value[:80].decode("utf-8", "replace"))
 
 
-def _metadata(particles: StarTable, optics: StarTable | None) -> Metadata:
-    """Gather the fields of `Metadata` from the particles' and the optics table."""
+def metadata_of_tables(particles: StarTable, optics: StarTable | None) -> Metadata:
+    """Gather the fields of `Metadata` from the particles' and the optics table.
+
+    Raises
+    ------
+    ValueError
+        When a value cannot be understood; the sentence names it.
+    """
     rows = _optics_rows(particles, optics)
     known: dict[str, Any] = {}
     for field, label in NUMBERS.items():
