@@ -37,8 +37,9 @@ def browser() -> Iterator[Browser]:
             "no chromium is installed, and 'make browser' could not install one: pages are not "
             "tried in a browser"
         )
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=60_000)  # ms: how long something takes is the machine's affair
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield found

@@ -41,13 +41,9 @@ def shown(page: Page) -> list[int]:
 
 def wait_until_drawn(page: Page, k: int) -> None:
     """Wait until the canvas of class k, from 0, has been painted: empty ones are transparent."""
-    canvas = page.locator(f'#gallery li[data-index="{k}"] canvas')
-    script = "(c) => c.getContext('2d').getImageData(0, 0, 1, 1).data[3] > 0"
-    for _ in range(100):
-        if canvas.evaluate(script):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"class {k + 1} has not been drawn")
+    script = """(k) => document.querySelector(`#gallery li[data-index="${k}"] canvas`)
+        .getContext("2d").getImageData(0, 0, 1, 1).data[3] > 0"""
+    page.wait_for_function(script, arg=k, timeout=60_000, polling=100)
 
 
 def test_gallery_and_class_page_are_drawn(
@@ -65,16 +61,42 @@ def test_gallery_and_class_page_are_drawn(
 
 
 def test_keys_move_open_and_close(tabs: BrowserContext, report: ReportData, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
     page = opened(tabs, report, tmp_path)
     page.locator("#gallery .tile").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
-    assert page.locator("#class-title").inner_text() == "Class 1"
+    expect(page.locator("#class-title")).to_have_text("Class 1")
     page.keyboard.press("ArrowRight")
-    assert page.locator("#class-title").inner_text() == "Class 2"
+    expect(page.locator("#class-title")).to_have_text("Class 2")
     page.keyboard.press("Escape")
-    focused = "document.activeElement.closest('li').dataset.index"
-    assert page.evaluate(focused) == "1"
+    expect(page.locator("#class-page")).to_be_hidden()
+    expect(page.locator('#gallery li[data-index="1"] .tile')).to_be_focused()
+
+
+def test_the_focus_is_at_the_last_class_as_soon_as_its_page_closes(
+    tabs: BrowserContext, report: ReportData, tmp_path: Path
+) -> None:
+    """Without a moment in which the next key would go elsewhere, and without a later change."""
+    page = opened(tabs, report, tmp_path)
+    page.locator("#gallery .tile").first.click()
+    page.keyboard.press("ArrowRight")
+    focused = page.evaluate(
+        """() => new Promise((resolve) => {
+          const place = () => document.activeElement.closest("li").dataset.index;
+          const places = [];
+          document.getElementById("class-page").addEventListener("close", () => {
+            setTimeout(() => { places.push(place()); resolve(places); }, 0);
+          });
+          document.getElementById("close").click();
+          places.push(place());
+          document.activeElement.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true }));
+          places.push(place());
+        })"""
+    )
+    assert focused == ["0", "1", "1"]
 
 
 def test_a_page_without_classes_says_so(

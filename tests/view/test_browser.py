@@ -23,7 +23,7 @@ def says(place: Locator, words: str) -> None:
     """Wait until a place on the page has these words."""
     from playwright.sync_api import expect
 
-    expect(place).to_contain_text(words, timeout=15_000)
+    expect(place).to_contain_text(words)
 
 
 def tile(page: Page, number: int) -> Locator:
@@ -42,7 +42,14 @@ def saved(page: Page) -> None:
     """Wait until everything is saved."""
     from playwright.sync_api import expect
 
-    expect(page.locator("#saved")).to_have_text("Saved", timeout=15_000)
+    expect(page.locator("#saved")).to_have_text("Saved")
+
+
+def is_open(page: Page, name: str) -> None:
+    """Wait until the selection of this name is the one that is shown."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#selection-name")).to_have_value(name)
 
 
 def test_select_save_reload_export(viewer: Any, tabs: BrowserContext) -> None:
@@ -72,16 +79,16 @@ def test_labels_notes_and_undo(viewer: Any, tabs: BrowserContext) -> None:
     page.keyboard.press("Space")
     page.keyboard.press("j")
     saved(page)
-    assert tile(page, 1).locator(".label").inner_text() == "junk"
+    says(tile(page, 1).locator(".label"), "junk")
     page.keyboard.press("Enter")
-    assert page.locator("#class-title").inner_text() == "Class 1"
+    says(page.locator("#class-title"), "Class 1")
     page.get_by_role("textbox", name="Note").fill("two views in one")
     page.get_by_label("Label", exact=True).fill("mixed")
-    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")  # leaves the label, which is a change of it
+    says(tile(page, 1).locator(".label"), "mixed")
     saved(page)
     mark = viewer.ask("GET", "selections/selection")[1]["classes"]["1"]
     assert (mark["chosen"], mark["label"], mark["note"]) == (True, "mixed", "two views in one")
-    says(tile(page, 1).locator(".label"), "mixed")
     for _ in range(2):  # the label and the note
         page.keyboard.press("Control+z")
     says(tile(page, 1).locator(".label"), "junk")
@@ -97,7 +104,7 @@ def test_labels_notes_and_undo(viewer: Any, tabs: BrowserContext) -> None:
 def test_a_double_click_opens_and_does_not_choose(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     tile(page, 3).dblclick()
-    assert page.locator("#class-title").inner_text() == "Class 3"
+    says(page.locator("#class-title"), "Class 3")
     page.keyboard.press("Escape")
     saved(page)
     assert not is_chosen(page, 3)
@@ -127,19 +134,69 @@ def test_named_selections(viewer: Any, tabs: BrowserContext) -> None:
     page.locator("#selection-copy").click()
     page.locator("#name-input").fill("strict")
     page.locator("#name-dialog").get_by_role("button", name="OK").click()
-    says(page.locator("#chosen-count"), "1 of 4")
+    is_open(page, "strict")
     tile(page, 1).click()
     tile(page, 4).click()
+    says(page.locator("#chosen-count"), "1 of 4 classes chosen, 2 particles")
     saved(page)
     assert chosen_on_disk(viewer) == [1]
     assert chosen_on_disk(viewer, "strict") == [4]
     page.locator("#selection-name").select_option("selection")
-    says(page.locator("#chosen-count"), "1 of 4 classes chosen, 3 particles")
+    tile(page, 2).click()  # whether or not the selection is there yet
+    says(page.locator("#chosen-count"), "2 of 4 classes chosen, 5 particles")
+    saved(page)
+    assert chosen_on_disk(viewer) == [1, 2]
+    assert chosen_on_disk(viewer, "strict") == [4]
     page.locator("#selection-new").click()
     page.locator("#name-input").fill("../no")
     page.locator("#name-dialog").get_by_role("button", name="OK").click()
     assert page.locator("#name-dialog").is_visible()  # the browser says what is wrong with it
     page.locator("#name-dialog").get_by_role("button", name="Cancel").click()
+
+
+def test_a_selection_is_removed_and_brought_back(viewer: Any, tabs: BrowserContext) -> None:
+    page, other = opened(tabs, viewer), opened(tabs, viewer)
+    tile(page, 3).click()
+    saved(page)
+    page.locator("#selection-new").click()
+    page.locator("#name-input").fill("strict")
+    page.locator("#name-dialog").get_by_role("button", name="OK").click()
+    is_open(page, "strict")
+    tile(page, 1).click()
+    saved(page)
+    other.bring_to_front()
+    says(other.locator("#selection-name"), "strict")
+    other.locator("#selection-name").select_option("strict")
+    says(other.locator("#chosen-count"), "1 of 4 classes chosen, 3 particles")
+    page.bring_to_front()
+    page.locator("#selection-remove").click()
+    says(page.locator("#exported"), "“strict” has been removed")
+    is_open(page, "selection")
+    says(page.locator("#chosen-count"), "1 of 4 classes chosen, 4 particles")
+    assert not (viewer.run / "selections" / "strict.json").exists()
+    other.bring_to_front()
+    says(other.locator("#exported"), "“strict” has been removed elsewhere")
+    is_open(other, "selection")
+    page.bring_to_front()
+    page.get_by_role("button", name="Bring it back").click()
+    is_open(page, "strict")
+    says(page.locator("#chosen-count"), "1 of 4 classes chosen, 3 particles")
+    assert chosen_on_disk(viewer, "strict") == [1]
+
+
+def test_a_range_is_chosen_by_keys(viewer: Any, tabs: BrowserContext) -> None:
+    page = opened(tabs, viewer)
+    page.locator("#sort").select_option("number")
+    tile(page, 1).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    says(page.locator("#chosen-count"), "1 of 4")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+Space")
+    says(page.locator("#chosen-count"), "3 of 4 classes chosen, 8 particles")
+    saved(page)
+    assert chosen_on_disk(viewer) == [2, 3, 4]
 
 
 def test_two_tabs_see_and_keep_each_other_s_work(viewer: Any, tabs: BrowserContext) -> None:
@@ -159,12 +216,15 @@ def test_two_tabs_see_and_keep_each_other_s_work(viewer: Any, tabs: BrowserConte
 
 
 def test_the_page_follows_a_run_that_goes_on(live_viewer: Any, tabs: BrowserContext) -> None:
+    from playwright.sync_api import expect
+
     page = opened(tabs, live_viewer)
     says(page.locator("#live"), "so far 2 classes of 5 of 12 particles")
     assert page.locator("#gallery li").count() == 2
     assert page.locator("#forming-gallery li").count() == 1
     page.locator("#sort").select_option("size")
     tile(page, 1).click()
+    saved(page)
     live_viewer.go_on(classes=3, forming=2)
     says(page.locator("#live"), "so far 3 classes")
     says(page.locator("#count"), "All 3 classes, 9 particles")
@@ -175,7 +235,7 @@ def test_the_page_follows_a_run_that_goes_on(live_viewer: Any, tabs: BrowserCont
     tile(page, 3).click()
     live_viewer.finish()
     says(page.locator("#count"), "All 4 classes, 11 particles")
-    assert page.locator("#live").is_hidden()
+    expect(page.locator("#live")).to_be_hidden()
     saved(page)
     assert [is_chosen(page, number) for number in (1, 2, 3, 4)] == [True, False, True, False]
     page.locator('[data-export="star"]').click()

@@ -122,3 +122,42 @@ def test_a_damaged_file_is_named_and_kept(folder: SelectionFolder, text: str) ->
 def test_what_is_no_change_is_refused(values: object) -> None:
     with pytest.raises(InputError):
         read_changes(json.loads(json.dumps(values)))
+
+
+def test_what_is_removed_can_be_brought_back(folder: SelectionFolder) -> None:
+    for value in (1, 2):
+        folder.change("good", [Change(value, "chosen", True)], 0)
+        folder.remove("good")
+    assert folder.names() == []
+    assert not (folder.path / "good.txt").exists()
+    assert folder.restore("good").chosen == [2]
+    assert (folder.path / "good.txt").read_text() == "2\n"
+    with pytest.raises(InputError, match="new selection 'good'"):
+        folder.restore("good")
+    folder.remove("good")
+    for chosen in ([2], [1]):  # the one removed last first
+        assert folder.restore("good").chosen == chosen
+        folder.file("good").unlink()
+    with pytest.raises(InputError, match="no selection 'good' has been removed"):
+        folder.restore("good")
+    with pytest.raises(InputError, match="no selection 'good' to be removed"):
+        folder.remove("good")
+
+
+def test_what_was_removed_is_not_made_anew_by_who_did_not_know(folder: SelectionFolder) -> None:
+    folder.change("good", [Change(1, "chosen", True)], 0)
+    folder.remove("good")
+    with pytest.raises(InputError, match="'good' has been removed"):
+        folder.change("good", [Change(2, "chosen", True)], 1)
+    assert folder.change("good", [Change(3, "chosen", True)], 0).chosen == [3]
+
+
+def test_a_link_in_the_place_of_the_removed_is_refused(folder: SelectionFolder) -> None:
+    folder.change("good", [Change(1, "chosen", True)], 0)
+    elsewhere = folder.path.parent / "elsewhere"
+    elsewhere.mkdir()
+    (folder.path / "removed").symlink_to(elsewhere)
+    with pytest.raises(InputError, match="is a link"):
+        folder.remove("good")
+    assert folder.read("good").chosen == [1]
+    assert not list(elsewhere.iterdir())

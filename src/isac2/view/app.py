@@ -45,6 +45,8 @@ def make_app(run: Path, token: str, stack: str | None = None) -> ASGIApp:
         Route("/poll", viewer.poll),
         Route("/selections/{name}", viewer.selection, methods=["GET"]),
         Route("/selections/{name}", viewer.change, methods=["POST"]),
+        Route("/remove/{name}", viewer.remove, methods=["POST"]),
+        Route("/restore/{name}", viewer.restore, methods=["POST"]),
         Route("/export/{name}", viewer.export, methods=["POST"]),
         Route("/files/{name}", viewer.file),
     ]
@@ -100,6 +102,15 @@ class _Viewer:
             raise InputError("A change has to say the revision that it was made on.")
         name, strict = request.path_params["name"], asked.get("strict") is True
         return _answer(await run_in_threadpool(self.folder.change, name, changes, base, strict))
+
+    async def remove(self, request: Request) -> Response:
+        """Put a selection away."""
+        await run_in_threadpool(self.folder.remove, request.path_params["name"])
+        return JSONResponse({})
+
+    async def restore(self, request: Request) -> Response:
+        """Bring back a selection that was removed."""
+        return _answer(await run_in_threadpool(self.folder.restore, request.path_params["name"]))
 
     async def export(self, request: Request) -> Response:
         """Write a selection for other programs."""

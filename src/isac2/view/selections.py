@@ -205,18 +205,72 @@ class SelectionFolder:
         Raises
         ------
         InputError
-            When the name or the file cannot be used.
+            When the name or the file cannot be used, or the selection has been removed since.
         """
         file = self.file(name)
         with self.alone():
             before = self.read(name)
+            if base > 0 and before.revision == 0:
+                raise InputError(f"the selection '{name}' has been removed: take another one.")
             after = merged(before, changes, base, strict)
             if after is not before:
                 text = json.dumps(after.document(), indent=1, ensure_ascii=False)
                 write_text_atomic(file, text + "\n")
-                numbers = "".join(f"{number}\n" for number in after.chosen)
-                write_text_atomic(file.with_suffix(".txt"), numbers)
+                self._write_numbers(after)
         return after
+
+    def _write_numbers(self, selection: Selection) -> None:
+        numbers = "".join(f"{number}\n" for number in selection.chosen)
+        write_text_atomic(self.file(selection.name).with_suffix(".txt"), numbers)
+
+    def remove(self, name: str) -> None:
+        """Put a selection away, into the folder ``removed``; what was exported of it stays.
+
+        Raises
+        ------
+        InputError
+            When there is none of this name.
+        """
+        file = self.file(name)
+        with self.alone():
+            if not file.exists():
+                raise InputError(f"there is no selection '{name}' to be removed.")
+            removed = self._removed()
+            removed.mkdir(exist_ok=True)
+            number = max((_number(kept) for kept in self._put_away(name)), default=0) + 1
+            file.replace(removed / f"{name}.{number}.json")
+            file.with_suffix(".txt").unlink(missing_ok=True)
+
+    def restore(self, name: str) -> Selection:
+        """Bring back the selection of this name that was removed last.
+
+        Raises
+        ------
+        InputError
+            When none was removed, or there is a new one of this name.
+        """
+        file = self.file(name)
+        with self.alone():
+            if file.exists():
+                raise InputError(f"there is a new selection '{name}': give it another name first.")
+            put_away = self._put_away(name)
+            if not put_away:
+                raise InputError(f"no selection '{name}' has been removed.")
+            put_away[-1].replace(file)
+            selection = self.read(name)
+            self._write_numbers(selection)
+        return selection
+
+    def _removed(self) -> Path:
+        folder = self.path / "removed"
+        if folder.is_symlink():
+            raise InputError(f"{folder} is a link: selections are only kept in the run itself.")
+        return folder
+
+    def _put_away(self, name: str) -> list[Path]:
+        """Files of the removed selections of one name, the one removed last at the end."""
+        files = self._removed().glob(f"{name}.*.json")
+        return sorted((file for file in files if _number(file)), key=_number)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -233,6 +287,12 @@ class SelectionFolder:
                 f"Nothing can be saved in {self.path} ({error.strerror or error}): make it "
                 "writable, or view a copy of the run."
             ) from None
+
+
+def _number(removed: Path) -> int:
+    """Return the number in the name of a selection that was put away; 0 when it is none."""
+    number = removed.stem.rpartition(".")[2]
+    return int(number) if number.isascii() and number.isdecimal() else 0
 
 
 def _wait_for_lock(descriptor: int) -> None:

@@ -11,19 +11,33 @@ class ClassPage {
     this.sampleReader = report.sample ? new SheetReader(report.sample) : null;
     const { signal } = gallery.ended;
     const on = (target, name, answer) => target.addEventListener(name, answer, { signal });
-    on(document.getElementById("close"), "click", () => this.dialog.close());
+    on(document.getElementById("close"), "click", () => this.close());
     on(document.getElementById("previous"), "click", () => this.step(-1));
     on(document.getElementById("next"), "click", () => this.step(1));
-    on(this.dialog, "click", (event) => { if (event.target === this.dialog) this.dialog.close(); });
+    on(this.dialog, "click", (event) => { if (event.target === this.dialog) this.close(); });
     on(this.dialog, "keydown", (event) => {
       if (event.target.closest("input, textarea, select")) return;
       if (event.key === "ArrowLeft") this.step(-1);
       else if (event.key === "ArrowRight") this.step(1);
     });
-    on(this.dialog, "close", () => {
-      history.replaceState(null, "", "#classes");
-      this.gallery.tiles[this.current].button.focus();
-    });
+    on(this.dialog, "cancel", (event) => { event.preventDefault(); this.close(); }); // Escape
+    on(this.dialog, "close", () => this.leave()); // where a browser let nobody prevent it
+  }
+
+  close() {
+    this.dialog.close();
+    this.leave();
+  }
+
+  /**
+   * Go on at the class that was looked at last. At once: the browser itself goes back to where the
+   * page was opened from, and tells of the closing later, when the next key may have come already.
+   */
+  leave() {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    history.replaceState(null, "", "#classes");
+    this.gallery.tiles[this.current].button.focus();
   }
 
   step(by) {
@@ -45,6 +59,7 @@ class ClassPage {
     const marks = this.makeMarks?.(k);
     if (marks) this.body.firstChild.append(marks);
     if (!this.dialog.open) this.dialog.showModal();
+    this.isOpen = true;
     this.title.focus();
     this.dialog.scrollTop = 0;
     history.replaceState(null, "", `#class-${k + 1}`);

@@ -50,6 +50,7 @@ class Live {
     const answer = await fetch("./", { cache: "no-store" });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (this.shown.page.dialog.open) return; // opened meanwhile: the next poll comes back to it
     for (const selector of [".opening", "#run", "#report-data"]) {
       const [here, there] = [document.querySelector(selector), page.querySelector(selector)];
       here.replaceChildren(...there.childNodes);

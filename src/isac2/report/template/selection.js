@@ -6,6 +6,7 @@ class Picker {
     this.filter = "";
     this.names = new Map();
     this.marks = null;
+    this.control("picker").inert = true; // until the first selection is there
     this.listen();
   }
 
@@ -13,23 +14,34 @@ class Picker {
 
   listen() {
     const click = (id, answer) => this.control(id).addEventListener("click", answer);
-    click("choose-shown", () => this.chooseShown(() => true));
-    click("drop-shown", () => this.chooseShown(() => false));
-    click("invert-shown", () => this.chooseShown((mark) => !mark.chosen));
-    click("undo", () => this.marks.undo());
-    click("redo", () => this.marks.redo());
+    const clickWhenReady = (id, answer) => click(id, () => this.whenReady(answer));
+    clickWhenReady("choose-shown", () => this.chooseShown(() => true));
+    clickWhenReady("drop-shown", () => this.chooseShown(() => false));
+    clickWhenReady("invert-shown", () => this.chooseShown((mark) => !mark.chosen));
+    clickWhenReady("undo", () => this.marks.undo());
+    clickWhenReady("redo", () => this.marks.redo());
+    clickWhenReady("selection-remove", () => this.remove());
     click("selection-new", () => this.name("", (name) => this.open(name)));
-    click("selection-copy", () => this.name(`${this.marks.name} copy`, (name) => this.copy(name)));
+    clickWhenReady("selection-copy", () => this.name(`${this.marks.name} copy`, (name) => this.copy(name)));
     this.control("selection-name").addEventListener("input", (event) => this.open(event.target.value));
     this.control("marks-shown").addEventListener("input", (event) => { this.filter = event.target.value; this.gallery.update(); });
     for (const button of document.querySelectorAll("#picker [data-label]")) {
-      button.addEventListener("click", () => this.label(this.chosen(), button.dataset.label));
+      button.addEventListener("click", () => this.whenReady(() => this.label(this.chosen(), button.dataset.label)));
     }
     for (const button of document.querySelectorAll("#picker [data-export]")) {
-      button.addEventListener("click", () => this.export(button.dataset.export));
+      button.addEventListener("click", () => this.whenReady(() => this.export(button.dataset.export)));
     }
     document.addEventListener("keydown", (event) => this.key(event));
-    addEventListener("beforeunload", (event) => { if (this.marks?.waiting.length) event.preventDefault(); });
+    addEventListener("beforeunload", (event) => {
+      document.activeElement?.closest(".marks-form input, .marks-form textarea")?.blur(); // keeps what is being written
+      if (this.marks?.waiting.length) event.preventDefault();
+    });
+  }
+
+  /** Do something with the marks: now, or when the selection that is being opened is there. */
+  whenReady(answer) {
+    if (this.opening) this.opening.then(answer);
+    else if (this.marks) answer();
   }
 
   /** Take part in a gallery and a class page: at the start, and when the run has gone on. */
@@ -44,15 +56,25 @@ class Picker {
     gallery.tiles.forEach(({ item, button }, k) => {
       const magnifier = element("button", { type: "button", class: "magnify", tabindex: "-1", "aria-label": `Open class ${k + 1}`, title: "Open" }, "⤢");
       magnifier.addEventListener("click", () => page.open(k));
-      button.addEventListener("dblclick", () => { this.marks?.undo(); page.open(k); }); // what its first click did
+      button.addEventListener("dblclick", () => { this.whenReady(() => this.marks.undo()); page.open(k); }); // what its first click did
       item.append(magnifier);
       button.querySelector(".frame").append(element("span", { class: "tick", "aria-hidden": "true" }, "✓"), element("span", { class: "label" }));
     });
     if (this.marks) this.draw();
   }
 
-  /** Show the selection of this name; one that is new is saved with its first change. */
-  async open(name) {
+  /** Show the selection of this name, one after another where several are asked for. */
+  open(name, change = () => {}) {
+    const opening = Promise.resolve(this.opening).then(() => this.openNow(name)).then(change).catch((error) => {
+      this.tell(error.isRefused ? "refused" : "unreachable", error.message);
+      if (this.marks) this.drawNames(); // back to the one that is still there
+    }).finally(() => { if (this.opening === opening) this.opening = null; });
+    this.opening = opening;
+    return opening;
+  }
+
+  /** One that is new is saved with its first change. */
+  async openNow(name) {
     await this.marks?.flush();
     const marks = new Marks(name, () => { if (this.marks === marks) this.draw(); }, (state, words) => this.tell(state, words));
     await marks.load();
@@ -60,15 +82,58 @@ class Picker {
     this.anchor = null;
     sessionStorage.setItem("selection", name);
     if (!this.names.has(name)) this.names.set(name, { name, chosen: 0 });
+    this.control("picker").inert = false;
     this.tell("");
     this.draw();
     if (this.page.dialog.open) this.page.open(this.page.current); // it has no marks yet
   }
 
-  async copy(name) {
+  copy(name) {
     const marks = [...this.marks.all()];
-    await this.open(name);
-    for (const field of ["chosen", "label", "note"]) this.marks.set(field, marks.map(([number, mark]) => [number, mark[field]]));
+    return this.open(name, () => {
+      for (const field of ["chosen", "label", "note"]) this.marks.set(field, marks.map(([number, mark]) => [number, mark[field]]));
+    });
+  }
+
+  /** Put the selection away, and go on with another. */
+  async remove() {
+    const { name } = this.marks;
+    try {
+      await this.marks.flush();
+      if (this.marks.revision) await ask(`remove/${encodeURIComponent(name)}`, {});
+    } catch (error) {
+      this.tell(error.isRefused ? "refused" : "unreachable", error.message);
+      return;
+    }
+    const back = element("button", { type: "button", class: "quiet" }, "Bring it back");
+    back.addEventListener("click", () => this.bringBack(name));
+    this.say(`The selection “${name}” has been removed. `, ...(this.marks.revision ? [back] : []));
+    await this.leave(name);
+  }
+
+  async bringBack(name) {
+    try {
+      await ask(`restore/${encodeURIComponent(name)}`, {});
+      this.control("exported").hidden = true;
+      await this.open(name);
+    } catch (error) {
+      this.say(error.message);
+    }
+  }
+
+  /** Go on with another selection than this one, which is no more. */
+  leave(name) {
+    this.names.delete(name);
+    sessionStorage.removeItem(`undo ${name}`);
+    this.marks = null;
+    return this.open(this.names.keys().next().value ?? "selection");
+  }
+
+  /** Say something in the line below the buttons. */
+  say(...words) {
+    const place = this.control("exported");
+    place.hidden = false;
+    place.replaceChildren(...words);
   }
 
   /** Ask for a name, and hand it on. */
@@ -84,16 +149,24 @@ class Picker {
   /** Take over what the viewer says of all selections. */
   async poll(selections) {
     this.names = new Map(selections.map((row) => [row.name, row]));
-    if (!this.marks) {
+    if (!this.marks && !this.opening) {
       const last = sessionStorage.getItem("selection");
       await this.open(this.names.has(last) ? last : selections[0]?.name ?? "selection");
       return;
     }
-    await this.marks.flush();
-    const now = this.names.get(this.marks.name);
-    if (now?.revision > this.marks.revision) await this.marks.load();
-    else if (!now) this.names.set(this.marks.name, { name: this.marks.name, chosen: 0 });
-    this.drawNames();
+    await this.opening;
+    const { marks } = this;
+    if (!marks) return;
+    await marks.flush();
+    const now = this.names.get(marks.name);
+    const isOther = now ? now.revision > marks.revision : marks.revision > 0;
+    if (isOther) await marks.load();
+    if (marks !== this.marks) return; // another one was opened meanwhile
+    if (isOther && !marks.revision) {
+      this.say(`The selection “${marks.name}” has been removed elsewhere.`);
+      await this.leave(marks.name);
+    } else if (!now) this.names.set(marks.name, { name: marks.name, chosen: 0 });
+    if (this.marks) this.drawNames();
   }
 
   chosen() { return [...this.marks.all()].filter(([number, mark]) => mark.chosen && number <= this.gallery.count).map(([number]) => number); }
@@ -104,8 +177,9 @@ class Picker {
 
   label(numbers, label) { this.marks.set("label", numbers.map((number) => [number, label])); }
 
-  press(k, event) {
-    if (!this.marks) return;
+  press(k, event) { this.whenReady(() => this.pressNow(k, event)); }
+
+  pressNow(k, event) {
     if (event.detail > 1) return; // the second half of a double click, which opens the class
     const places = event.shiftKey && this.anchor !== null ? [this.gallery.shown.indexOf(this.anchor), this.gallery.shown.indexOf(k)] : [];
     if (places.length && places[0] >= 0) {
@@ -157,7 +231,7 @@ class Picker {
     const box = element("input", { type: "checkbox" });
     const label = element("input", { type: "text", list: "labels", maxlength: 40, size: 12 });
     const note = element("textarea", { rows: 3, maxlength: 4000 });
-    const set = (field, value) => this.marks.set(field, [[k + 1, value]]);
+    const set = (field, value) => this.whenReady(() => this.marks.set(field, [[k + 1, value]]));
     box.addEventListener("change", () => set("chosen", box.checked));
     label.addEventListener("change", () => set("label", label.value.trim()));
     note.addEventListener("change", () => set("note", note.value));
@@ -230,18 +304,16 @@ class Picker {
   }
 
   async export(kind) {
-    const place = this.control("exported");
-    place.hidden = false;
-    place.textContent = "Writing…";
+    this.say("Writing…");
     try {
       await this.marks.flush();
       const others = this.control("export-which").value === "others";
       const made = await ask(`export/${encodeURIComponent(this.marks.name)}`, { kind, others });
       const what = kind === "averages" ? `${made.classes} averages` : `${made.particles.toLocaleString("en")} particles of ${made.classes} classes`;
       const link = element("a", { href: `files/${encodeURIComponent(made.name)}`, download: made.name }, "Save elsewhere");
-      place.replaceChildren(`${what}: `, element("code", {}, made.path), " ", link);
+      this.say(`${what}: `, element("code", {}, made.path), " ", link);
     } catch (error) {
-      place.textContent = error.message;
+      this.say(error.message);
     }
   }
 }
