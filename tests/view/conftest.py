@@ -14,7 +14,7 @@ import uvicorn
 
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.poses import identity_poses, make_poses, relion_from_poses
-from isac2.run.checkpoint import save_state
+from isac2.run.checkpoint import save_arrays, save_state
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings
 from isac2.run.record import InputRecord, new_record, write_record
@@ -128,7 +128,7 @@ def leave_state(run: Path, classes: int, forming: int) -> None:
         images = np.random.default_rng(8).normal(size=(COUNT, BOX, BOX)).astype(np.float32)
         np.save(directory.working_images, images)
         directory.state.mkdir()
-        np.savez(directory.prealignment_state, shifts=np.zeros((COUNT, 2)))
+        save_arrays(directory.prealignment_state, {"shifts": np.zeros((COUNT, 2))})
     found = tuple(group(MEMBERS[k], k + 1) for k in range(classes))
     pool = np.setdiff1d(np.arange(COUNT), [i for m in MEMBERS[:classes] for i in m])
     trying = tuple(group([int(i)], 9) for i in pool[:forming])

@@ -192,9 +192,21 @@ def test_poll_tells_when_the_run_has_gone_on(live_viewer: Any) -> None:
     assert second["run"]["classes"] == 3
 
 
-def test_exports_wait_for_the_end_of_a_run(live_viewer: Any) -> None:
+def test_exports_of_a_run_that_goes_on_are_of_its_classes_so_far(live_viewer: Any) -> None:
     live_viewer.ask("POST", "selections/a", CHOOSE_2)
-    status, answer = live_viewer.ask("POST", "export/a", {"kind": "star"})
-    assert status == 400
-    assert "no class_averages.hdf" in answer["error"]
-    assert not RunDirectory(live_viewer.run).class_averages.exists()
+    folder, run = live_viewer.run / "selections", RunDirectory(live_viewer.run)
+    status, made = live_viewer.ask("POST", "export/a", {"kind": "ids"})
+    assert (status, made["particles"]) == (200, 2)
+    assert (folder / "a_ids.txt").read_text().split() == ["3", "4"]
+    live_viewer.ask("POST", "export/a", {"kind": "averages", "others": True})
+    headers = read_eman_headers(folder / "a_others_averages.hdf")
+    assert [list(header["members"]) for header in headers] == [[0, 1, 2]]
+    # the record names the particles as the run was told; here it is another folder that asks
+    assert live_viewer.ask("POST", "export/a", {"kind": "star"})[0] == 400
+    output = live_viewer.run.parent / "so_far.star"
+    stack = live_viewer.run.parent / "p.mrcs"
+    arguments = ["select", str(live_viewer.run), str(output), f"--stack={stack}"]
+    assert main([*arguments, "--classes=2", "--unaccounted"]) == 0
+    chosen = open_stack(output)
+    assert chosen.metadata.class_number.tolist() == [2, 2, *[0] * 7]
+    assert not run.class_averages.exists()

@@ -10,7 +10,7 @@ import click
 from isac2.cli.choice_options import choice_of, choice_options
 
 if TYPE_CHECKING:
-    from isac2.classes.select_files import RunClasses
+    from isac2.report.choosable import Choosable
     from isac2.stacks import Stack
 
 __all__ = ["command"]
@@ -22,7 +22,8 @@ such as those of a generation. OUT ends in .txt (ids, rows of the input stack fr
 .star, .cs, .lst, .hdf or .mrcs, or is bdb:folder#name (a virtual stack where EMAN2 can have one).
 
 Classes have to meet everything asked for; all of them do when nothing is. They are counted from 1,
-as in the report and in star files. Nothing is overwritten: what is there already is refused.
+as in the report and in star files. Nothing is overwritten: what is there already is refused. Of a
+run that goes on, these are its classes so far.
 
 \b
 Examples:
@@ -36,35 +37,36 @@ Examples:
 
 def _select(run: str, outputs: tuple[str, ...], **words: Any) -> None:
     from isac2.after.choose import chosen_classes, chosen_particles
-    from isac2.classes.select_files import open_run_classes
-    from isac2.run.chosen_files import is_id_list, write_chosen_averages, write_chosen_particles
+    from isac2.report.choosable import open_choosable
+    from isac2.run.chosen_files import is_id_list, write_chosen_particles
     from isac2.stacks.writing import refuse_existing
 
     averages, stack, choice = words["averages"], words["stack"], choice_of(words)
     for output in (*outputs, *([averages] if averages else [])):
         refuse_existing(output)
-    found = open_run_classes(Path(run))
+    choosable = open_choosable(Path(run))
+    found = choosable.classes
     chosen = chosen_classes(found, choice)
     needed = stack is not None or not all(is_id_list(output) for output in outputs)
     particles = None
     if needed or choice.unaccounted:
-        particles = _particles_of(found, stack, needed)
+        particles = _particles_of(choosable, stack, needed)
     ids = chosen_particles(found, choice, None if particles is None else len(particles))
     for output in outputs:
         write_chosen_particles(output, particles, ids)
     if averages:
-        write_chosen_averages(averages, found, chosen)
-    click.echo(f"{len(ids):,} particles, {int(chosen.sum())} of {len(found.table)} classes: "
-               f"{', '.join(outputs)}")  # fmt: skip
+        choosable.write_averages(averages, chosen)
+    so_far = "" if choosable.so_far is None else " so far"
+    words = f"{len(ids):,} particles, {int(chosen.sum())} of {len(found.table)} classes{so_far}"
+    click.echo(f"{words}: {', '.join(outputs)}")
 
 
-def _particles_of(found: RunClasses, stack: str | None, needed: bool) -> Stack | None:
+def _particles_of(found: Choosable, stack: str | None, needed: bool) -> Stack | None:
     """Return the particles; None where ids alone are asked for and nobody knows the particles."""
-    from isac2.classes.select_files import classified_particles
     from isac2.errors import InputError
 
     try:
-        return classified_particles(found, stack)
+        return found.particles(stack)
     except InputError:
         if needed:
             raise

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from isac2.classes.select_files import classified_particles, open_run_classes
 from isac2.errors import InputError
-from isac2.run.chosen_files import is_id_list, write_chosen_averages, write_chosen_particles
+from isac2.report.choosable import open_choosable
+from isac2.run.chosen_files import is_id_list, write_chosen_particles
 from isac2.view.selections import SelectionFolder
 
 __all__ = ["KINDS", "Export", "export_selection"]
@@ -43,6 +43,8 @@ def export_selection(
 ) -> Export:
     """Write the particles, or the averages, of a selection; an older export of it is replaced.
 
+    While the run goes on, these are the members that its classes have so far.
+
     Parameters
     ----------
     run : pathlib.Path
@@ -63,18 +65,19 @@ def export_selection(
         raise InputError(
             f"'{kind[:20]}' is nothing that can be exported: take one of {', '.join(KINDS)}."
         )
-    classes = open_run_classes(run)
+    found = open_choosable(run)
+    table = found.classes.table
     numbers = folder.read(name).chosen
-    chosen = np.isin(np.arange(1, len(classes.table) + 1), numbers) != others
-    ids = classes.table.ids(chosen)
+    chosen = np.isin(np.arange(1, len(table) + 1), numbers) != others
+    ids = table.ids(chosen)
     if not len(ids):
         raise InputError(f"No class is {'left over' if others else 'chosen'}: choose some first.")
     target = folder.path / f"{name}{'_others' if others else ''}{KINDS[kind]}"
     with folder.alone():
         if kind == "averages":
-            write_chosen_averages(str(target), classes, chosen, keep_existing=False)
+            found.write_averages(str(target), chosen, keep_existing=False)
         else:
             needed = stack is not None or not is_id_list(target.name)
-            particles = classified_particles(classes, stack) if needed else None
+            particles = found.particles(stack) if needed else None
             write_chosen_particles(str(target), particles, ids, keep_existing=False)
     return Export(target, int(chosen.sum()), len(ids))
