@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,22 @@ def test_two_seeds(world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert document["good_in_at_least"]["2"] == len(good)
     assert [entry["size"] for entry in document["classes"]] == [len(m) for m in one.members]
     assert document["adjusted_rand_index"][0][1] == document["adjusted_rand_index"][1][0] > 0.3
+
+
+def test_a_comparison_is_kept_with_the_first_run(
+    world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(world.run, run)
+    assert main(["compare", str(run), str(world.other_run), "--save"]) == 0
+    assert str(run / "report.html") in capsys.readouterr().out
+    rows = read_table(run / "reproducibility.txt")
+    assert len(rows) == 200
+    found = json.loads((run / "reproducibility.json").read_text())["classes"]
+    shown = (run / "report.html").read_text()
+    assert f"in common with its match in {world.other_run}" in shown
+    assert f"{100 * found[0]['reproducibility']:.0f} %</td></tr>" in shown
+    assert main(["compare", str(world.star), str(run), "--save"]) == 2
 
 
 def test_a_star_of_another_program(world: Any) -> None:

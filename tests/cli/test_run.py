@@ -79,6 +79,7 @@ def test_every_option_reaches_its_setting(calls: list[tuple[str, str, Settings]]
         stability_alignments=6,
         minimum_group_size=61,
         seed=17,
+        skip_confidence=True,
         skip_prealignment=True,
         restart=2,
         filament_mask_ignore=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from isac2.after.source import open_classified_run
 from isac2.classes.compare import Comparison, compare_classifications
 from isac2.classes.evaluate_files import read_classification
 from isac2.errors import InputError
+from isac2.files import write_text_atomic
 from isac2.run.directory import RunDirectory
 from isac2.run.final_files import project_folder
 from isac2.run.record import read_record
@@ -26,7 +28,13 @@ from isac2.stacks.relion import read_relion_particles
 from isac2.stacks.selection import with_classes
 from isac2.stacks.writing import refuse_existing
 
-__all__ = ["RunsCompared", "compare_runs", "write_consensus", "write_particle_table"]
+__all__ = [
+    "RunsCompared",
+    "compare_runs",
+    "save_comparison",
+    "write_consensus",
+    "write_particle_table",
+]
 
 
 @dataclass(frozen=True)
@@ -143,9 +151,38 @@ def write_particle_table(path: str | os.PathLike[str], compared: RunsCompared) -
         When the file is there already.
     """
     refuse_existing(str(path))
+    write_table(Path(path), _particle_rows(compared))
+
+
+def save_comparison(compared: RunsCompared) -> Path:
+    """Keep a comparison with the first run: in its folder, and on its page.
+
+    ``reproducibility.json`` and ``reproducibility.txt`` (as `write_particle_table` writes it) are
+    replaced when they are there.
+
+    Raises
+    ------
+    InputError
+        When the first run is not a directory of isac2's.
+    """
+    directory = RunDirectory(Path(compared.paths[0]))
+    if not directory.run_json.exists():
+        raise InputError(
+            f"{directory.path} is no run of isac2's, so nothing can be kept with it: give one as "
+            "the first run."
+        )
+    from isac2.report import write_report
+
+    document = json.dumps(compared.as_dict(), indent=2)
+    write_text_atomic(directory.reproducibility, document + "\n")
+    write_table(directory.reproducibility.with_suffix(".txt"), _particle_rows(compared))
+    return write_report(directory.path)
+
+
+def _particle_rows(compared: RunsCompared) -> list[NDArray[np.int64]]:
     found = compared.comparison
     each = np.arange(found.classes.shape[1])
-    write_table(Path(path), [each, found.good_in, found.consensus + 1, found.same_in])
+    return [each, found.good_in, found.consensus + 1, found.same_in]
 
 
 def _with_counts(stack: Stack, found: Comparison) -> Stack:

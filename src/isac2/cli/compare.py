@@ -28,6 +28,7 @@ a stack in any format. Nothing is overwritten.
 \b
 Examples:
     isac2 compare seed1 seed2 seed3
+    isac2 compare seed1 seed2 seed3 --save
     isac2 compare seed1 seed2 seed3 --min-runs 2 --out consensus.star
 """
 
@@ -57,6 +58,11 @@ Examples:
     help="Also write a row for each particle: id, runs in which it is in a class, the class that "
     "most agree on (0: none), runs that do.",
 )
+@click.option(
+    "--save",
+    is_flag=True,
+    help="Keep it with RUN1: reproducibility.json and .txt in its folder, and on its report.",
+)
 @click.option("--json", "json_path", metavar="FILE", help="Also write all numbers as JSON.")
 def command(
     runs: tuple[str, ...],
@@ -65,11 +71,17 @@ def command(
     same_class: bool,
     stack: str | None,
     table: str | None,
+    save: bool,
     json_path: str | None,
 ) -> None:
     from rich.console import Console
 
-    from isac2.after.compare import compare_runs, write_consensus, write_particle_table
+    from isac2.after.compare import (
+        compare_runs,
+        save_comparison,
+        write_consensus,
+        write_particle_table,
+    )
     from isac2.files import write_text_atomic
     from isac2.stacks.writing import refuse_existing
 
@@ -88,6 +100,8 @@ def command(
         click.echo(f"{len(ids):,} particles in {how} of {least} or more runs: {output}")
     if table is not None:
         write_particle_table(table, compared)
+    if save:
+        click.echo(f"Report: {save_comparison(compared)}")
     if json_path is not None:
         write_text_atomic(json_path, json.dumps(compared.as_dict(), indent=2) + "\n")
 

@@ -23,10 +23,21 @@ from isac2.images.masks import disc_mask
 from isac2.poses import PoseArray
 from isac2.workers import Workers
 
-__all__ = ["ClassComparison", "compare_with_classes", "confirm_members", "recall_images"]
+__all__ = [
+    "CLEARLY",
+    "SAME_VIEW",
+    "ClassComparison",
+    "are_whole",
+    "compare_with_classes",
+    "confirm_members",
+    "contrast_of",
+    "noise_of_similarity",
+    "recall_images",
+    "standardise_averages",
+]
 
-_CLEARLY = 3.0  # standard deviations of the noise
-_SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
+CLEARLY = 3.0  # standard deviations of the noise
+SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
 _LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
 _MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
@@ -60,8 +71,7 @@ class ClassComparison:
         deviation of sqrt(2 (1 - c)) times that of one. Returns float64 (m, K), 0 for its own.
         """
         ahead = self.similarity[np.arange(len(own)), own][:, None] - self.similarity
-        contrast = np.sqrt(2 * np.maximum(1 - self.likeness[own], _LEAST_CONTRAST))
-        lead: NDArray[np.float64] = ahead / (self.noise * contrast)
+        lead: NDArray[np.float64] = ahead / (self.noise * contrast_of(self.likeness[own]))
         lead[np.arange(len(own)), own] = 0.0
         return lead
 
@@ -91,19 +101,30 @@ def compare_with_classes(
     the number of independent pixels in the disc.
     """
     space = search_space(parameters)
-    averages = _standardise(averages, space)
+    averages = standardise_averages(averages, space)
     both = np.concatenate([averages, -averages])
     table = search(images, rows, centres_from_poses(poses), both, space, workers)
     count = len(averages)
     middle = np.zeros((count, 2))
     likeness = search(averages, np.arange(count), middle, averages, space, workers).astype(float)
     likeness = (likeness + likeness.T) / 2
-    independent = np.pi * min(parameters.radius, parameters.noise_radius or np.inf) ** 2
-    noise = 1 / float(np.sqrt(independent))
+    noise = noise_of_similarity(parameters)
     return ClassComparison(table[:, :count], table[:, count:], likeness, noise)
 
 
-def _standardise(averages: NDArray[np.float32], space: SearchSpace) -> NDArray[np.float32]:
+def noise_of_similarity(parameters: ClusteringParameters) -> float:
+    """Standard deviation that noise gives to the correlation of an image and an average."""
+    independent = np.pi * min(parameters.radius, parameters.noise_radius or np.inf) ** 2
+    return 1 / float(np.sqrt(independent))
+
+
+def contrast_of(likeness: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noise of the difference of similarities to two averages so alike, in that of one."""
+    contrast: NDArray[np.float64] = np.sqrt(2 * np.maximum(1 - likeness, _LEAST_CONTRAST))
+    return contrast
+
+
+def standardise_averages(averages: NDArray[np.float32], space: SearchSpace) -> NDArray[np.float32]:
     """Averages with zero mean and unit variance inside the disc."""
     inside = disc_mask(averages.shape[-1], space.radius)
     values = averages[:, inside]
@@ -115,17 +136,17 @@ def _standardise(averages: NDArray[np.float32], space: SearchSpace) -> NDArray[n
 
 def belongs_elsewhere(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each image clearly prefers another class, or chance, to its own (int64 (m,))."""
-    rival = (comparison.lead(own) < -_CLEARLY).any(axis=1)
-    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) < _CLEARLY
+    rival = (comparison.lead(own) < -CLEARLY).any(axis=1)
+    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) < CLEARLY
     return rival | chance
 
 
 def clearly_belongs(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each image clearly prefers its class to chance and to every other view."""
-    same_view = comparison.likeness[own] > _SAME_VIEW
+    same_view = comparison.likeness[own] > SAME_VIEW
     same_view[np.arange(len(own)), own] = True
-    ahead = ((comparison.lead(own) > _CLEARLY) | same_view).all(axis=1)
-    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > _CLEARLY
+    ahead = ((comparison.lead(own) > CLEARLY) | same_view).all(axis=1)
+    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > CLEARLY
     return ahead & chance
 
 
@@ -158,7 +179,7 @@ def confirm_members(
     own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
     comparison = compare_with_classes(images, rows, poses, averages, parameters, workers)
     elsewhere = workers.once(lambda: belongs_elsewhere(comparison, own))
-    stays = ~elsewhere & _is_whole(rows, poses, parameters, frames)
+    stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
     return tuple(
         _keep(group, stays[own == number], images, parameters)
         for number, group in enumerate(groups)
@@ -205,7 +226,7 @@ def recall_images(
     aligned = align_to_assigned(
         images, pool, centres_from_poses(poses), averages, best, space, workers
     )
-    recalled &= _is_whole(pool, aligned.poses, parameters, frames)
+    recalled &= are_whole(pool, aligned.poses, parameters, frames)
     aligner = group_aligner(parameters)
 
     def recall(number: int) -> StableGroup:
@@ -221,7 +242,7 @@ def recall_images(
         tested = test_group(
             aligner, images, rows[order], starts[order], parameters, (*seed, number)
         )
-        whole = _is_whole(tested.members, tested.poses, parameters, frames)
+        whole = are_whole(tested.members, tested.poses, parameters, frames)
         tested = _keep(tested, whole, images, parameters)
         if len(tested.members) <= len(group.members):
             return group
@@ -230,7 +251,7 @@ def recall_images(
     return tuple(workers.map(recall, range(len(classes))))
 
 
-def _is_whole(
+def are_whole(
     rows: NDArray[np.int64],
     poses: PoseArray,
     parameters: ClusteringParameters,

@@ -34,6 +34,8 @@ class StableGroup:
         Number of images that went into the stability test.
     main_iteration, generation : int
         Where it was found, counted from 1.
+    pools : int64 (p,)
+        Pools that have found it, from 0: several where classes of different pools were merged.
     """
 
     members: NDArray[np.int64]
@@ -45,6 +47,7 @@ class StableGroup:
     tested: int
     main_iteration: int = 0
     generation: int = 0
+    pools: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from isac2.poses import PoseArray
 
 __all__ = [
     "ChainTable",
+    "ClassBelief",
     "ClassTable",
     "GenerationRow",
     "MemberSample",
@@ -50,6 +53,30 @@ class ClassTable:
     mirror_consistency: _Float
     main_iteration: _Integer
     generation: _Integer
+
+
+@dataclass(frozen=True)
+class ClassBelief:
+    """How far the K classes can be believed: `isac2.clustering.confidence`; NaN is not known.
+
+    Attributes
+    ----------
+    stable_again, mirror_agreement, margin : float64 (K,)
+        Share of the members, 0 to 1; their mean, 0 to 1; their median, standard deviations.
+    second_class : int64 (K,)
+        From 1; 0 is none.
+    chance : float64 (K,)
+        Probability that as much of a random group would be stable.
+    reproducibility : float64 (K,)
+        Mean Jaccard index with the matching classes of other runs.
+    """
+
+    stable_again: _Float
+    mirror_agreement: _Float
+    margin: _Float
+    second_class: _Integer
+    chance: _Float
+    reproducibility: _Float
 
 
 @dataclass(frozen=True)
@@ -180,6 +207,11 @@ class ReportData:
     is_finished : bool
     forming : float32 (g, n, n), optional
         Averages of the groups of a generation that is not over yet.
+    belief : ClassBelief, optional
+    random_groups : mapping
+        As in ``run.json``; empty when none were tested.
+    compared_with : tuple of str
+        Runs that the reproducibility is from.
     """
 
     title: str
@@ -200,3 +232,6 @@ class ReportData:
     initial_average: NDArray[np.float32] | None = None
     is_finished: bool = True
     forming: NDArray[np.float32] | None = None
+    belief: ClassBelief | None = None
+    random_groups: Mapping[str, Any] = field(default_factory=dict)
+    compared_with: tuple[str, ...] = ()

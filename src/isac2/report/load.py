@@ -6,6 +6,7 @@ lacks it too: whatever is not known is left out.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from isac2.errors import InputError
 from isac2.poses import PoseArray, identity_poses, make_poses
 from isac2.report.data import (
     ChainTable,
+    ClassBelief,
     ClassTable,
     GenerationRow,
     MemberTable,
@@ -66,6 +68,7 @@ def load_report(path: Path, measured: Measured | None = None) -> ReportData:
     averages, headers = _averages(directory, so_far)
     classes = _classes(averages, headers)
     members = _members(directory, headers, so_far)
+    compared = _comparison(directory)
     data = ReportData(
         title=path.resolve().name,
         stack=record.input.path if record else "",
@@ -85,6 +88,9 @@ def load_report(path: Path, measured: Measured | None = None) -> ReportData:
         is_finished=so_far is None
         and (directory.class_averages.exists() or (record is not None and bool(record.finished))),
         forming=so_far.forming if so_far else None,
+        belief=None if so_far else _belief(headers, compared),
+        random_groups=record.random_groups if record else {},
+        compared_with=tuple(compared.get("runs", ()))[1:],
     )
     return remarks(sample_members(data, directory.working_images))
 
@@ -114,6 +120,34 @@ def _classes(averages: NDArray[np.float32], headers: Headers) -> ClassTable:
         main_iteration=column("main_iteration", 0).astype(np.int64),
         generation=column("generation", 0).astype(np.int64),
     )
+
+
+def _belief(headers: Headers, compared: Mapping[str, Any]) -> ClassBelief | None:
+    """How far the classes can be believed, as far as the run or a comparison says."""
+    if not headers or not (compared or "stable_again" in headers[0]):
+        return None
+
+    def column(name: str) -> NDArray[np.float64]:
+        return np.array([header.get(name, math.nan) for header in headers], dtype=np.float64)
+
+    found = [row["reproducibility"] for row in compared.get("classes", ())]
+    known = len(found) == len(headers)
+    return ClassBelief(
+        column("stable_again"),
+        column("mirror_agreement"),
+        column("margin"),
+        np.nan_to_num(column("second_class")).astype(np.int64),
+        column("chance"),
+        np.array(found if known else [math.nan] * len(headers), np.float64),
+    )
+
+
+def _comparison(directory: RunDirectory) -> Mapping[str, Any]:
+    """What `isac2 compare --save` left; empty when it did not."""
+    if not directory.reproducibility.exists():
+        return {}
+    found: Mapping[str, Any] = json.loads(directory.reproducibility.read_text(encoding="utf-8"))
+    return found
 
 
 def _header_members(header: Mapping[str, Any]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
+from isac2.report.confidence import confidence_section
 from isac2.report.data import GenerationRow, Parameter, ReportData
 from isac2.report.payload import payload, script_json
 
@@ -60,6 +61,7 @@ def render_page(data: ReportData, version: str, served: Served | None = None) ->
         "flow_label": escape(_flow_sentence(data)),
         "flow_legend": _flow_legend(data),
         "warnings": _warnings(data),
+        "confidence": confidence_section(data),
         "generations": _generations(data),
         "phases": _phases(data),
         "parameters": _parameters(data),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from isac2.report.checks import bright_centre, has_rings, is_off_centre, touches_the_edge
+from isac2.report.confidence import doubtful
 from isac2.report.data import ReportData
 from isac2.report.payload import MOST_MEMBERS
 
@@ -20,7 +21,19 @@ _NAMED = 12  # classes that a sentence lists
 
 def remarks(data: ReportData) -> ReportData:
     """Add what the counts and the averages show to the warnings of the run itself."""
-    return replace(data, warnings=(*data.warnings, *_about_counts(data), *_about_averages(data)))
+    found = (*_about_counts(data), *_about_averages(data), *_about_belief(data))
+    return replace(data, warnings=(*data.warnings, *found))
+
+
+def _about_belief(data: ReportData) -> list[str]:
+    """Name the classes that the last test speaks against."""
+    found = [] if data.belief is None else doubtful(data.belief)
+    if not found:
+        return []
+    return [
+        f"Much is unstable in new alignments, or more similar to another class, of "
+        f"{_named([number + 1 for number in found])}: see Confidence below."
+    ]
 
 
 def _about_counts(data: ReportData) -> list[str]:

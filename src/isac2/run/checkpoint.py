@@ -39,6 +39,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _FIXED_DATE = (1980, 1, 1, 0, 0, 0)  # the same state makes the same bytes
 _DOCUMENT, _CHECKSUM = "document", "checksum"
+_ADDED_LATER = ("pools",)  # states without it are read too
 _CHUNK_BYTES = 2**24
 
 
@@ -202,6 +203,8 @@ def _pack_groups(name: str, groups: tuple[StableGroup, ...], arrays: Arrays) -> 
 def _unpack_groups(name: str, packed: dict[str, Any], arrays: Arrays) -> tuple[StableGroup, ...]:
     columns: dict[str, list[Any]] = {}
     for entry in fields(StableGroup):
+        if entry.name not in packed and entry.name in _ADDED_LATER:
+            continue
         value = packed[entry.name]
         if isinstance(value, dict):
             ends = np.cumsum(value["lengths"])

@@ -148,6 +148,11 @@ class RunDirectory:
         return self.path / "chains_params.txt"
 
     @property
+    def reproducibility(self) -> Path:
+        """What a comparison with other runs says of each class; with ``.txt``, of each particle."""
+        return self.path / "reproducibility.json"
+
+    @property
     def processed_images(self) -> Path:
         """Ids of the images in a class."""
         return self.path / "processed_images.txt"

@@ -15,12 +15,13 @@ from isac2.images.transform import apply_poses
 from isac2.poses import eman_matrix_from_poses, relion_from_poses
 from isac2.run.directory import RunDirectory
 from isac2.run.generation_files import (
+    LARGEST_MARGIN,
     MeasuredGroup,
     average_header,
     resolution_in_angstroms,
     write_averages,
 )
-from isac2.run.run_classes import Membership, RunFacts
+from isac2.run.run_classes import Belief, Membership, RunFacts
 from isac2.run.text_tables import write_ids, write_table
 from isac2.stacks import (
     Stack,
@@ -39,6 +40,20 @@ __all__ = [
     "write_particle_files",
     "write_shrink_ratio",
 ]
+
+_BELIEF_FIELDS: dict[str, tuple[str, type]] = {
+    "isac2StableAgain": ("isac2/stable_again", np.int32),
+    "isac2MirrorAgreement": ("isac2/mirror_agreement", np.float32),
+    "isac2Margin": ("isac2/margin", np.float32),
+    "isac2SecondClass": ("isac2/second_class", np.uint32),
+}
+_BELIEF_COLUMNS = {
+    "stable_again": "isac2StableAgain",
+    "mirror_agreement": "isac2MirrorAgreement",
+    "margin": "isac2Margin",
+    "chance": "isac2Chance",
+    "second_class": "isac2SecondClass",
+}
 
 
 def write_shrink_ratio(directory: RunDirectory, facts: RunFacts) -> None:
@@ -91,6 +106,11 @@ def write_class_files(
     resolution = np.array([resolution_in_angstroms(entry, facts) for entry in classes])
     error = np.array([entry.group.rms_pixel_error for entry in classes])
     consistency = np.array([entry.group.mirror_consistency for entry in classes])
+    believed = {
+        label: np.array([_short(entry.belief[name]) for entry in classes])
+        for name, label in _BELIEF_COLUMNS.items()
+        if all(entry.belief for entry in classes)
+    }
     if split_mirrors:
         mirrored = np.array([int(entry.group.poses["mirror"].sum()) for entry in classes])
         averages = np.stack([averages, _mirror(averages)], axis=1).reshape(-1, *averages.shape[1:])
@@ -98,6 +118,7 @@ def write_class_files(
         resolution, error, consistency = (
             np.repeat(values, 2) for values in (resolution, error, consistency)
         )
+        believed = {label: np.repeat(values, 2) for label, values in believed.items()}
     write_mrcs(directory.class_averages_mrcs, averages, facts.working_pixel_size_in_angstroms)
     columns: dict[str, ArrayLike] = {
         "rlnReferenceImage": _image_names(
@@ -108,6 +129,7 @@ def write_class_files(
         "isac2MemberCount": counts,
         "isac2PixelError": error,
         "isac2MirrorConsistency": consistency,
+        **believed,
     }
     table = StarTable({name: _text(values) for name, values in columns.items()})
     write_star(directory.class_averages_star, {"model_classes": table})
@@ -125,6 +147,9 @@ def write_particle_files(
     ``particles.star`` has every particle once: ``rlnClassNumber`` (0: in no class), the pose of the
     input image in RELION's terms (of a particle in no class, the pre-alignment's shift alone), and
     ``isac2PixelError`` (working px) and ``isac2Similarity``, both -1 for a particle in no class.
+    Where the classes were judged there are also ``isac2StableAgain`` (1, 0, or -1 in no class),
+    ``isac2MirrorAgreement`` (-1 in no class), ``isac2Margin`` (standard deviations of the noise)
+    and ``isac2SecondClass``, both 0 in no class: docs/confidence.md.
     ``particles.cs`` says the same in cryoSPARC's terms, when the input was cryoSPARC's.
     """
     write_ids(directory.processed_images, members.accounted)
@@ -211,12 +236,30 @@ def _star_columns(
         "rlnIsFlip": flip,
         "isac2PixelError": np.nan_to_num(members.pixel_error, nan=-1.0).round(6),
         "isac2Similarity": np.nan_to_num(members.similarity, nan=-1.0).round(6),
+        **_belief_columns(members.belief, split_mirrors),
+    }
+
+
+def _belief_columns(belief: Belief | None, split_mirrors: bool) -> dict[str, ArrayLike]:
+    """Columns that say how far each particle's class can be believed."""
+    if belief is None:
+        return {}
+    second = belief.second_class + 1
+    if split_mirrors:
+        second = np.where(second > 0, 2 * second - 1, 0)
+    margin = np.nan_to_num(belief.margin, nan=0.0, posinf=LARGEST_MARGIN)
+    return {
+        "isac2StableAgain": belief.stable_again,
+        "isac2MirrorAgreement": np.nan_to_num(belief.mirror_agreement, nan=-1.0).round(3),
+        "isac2Margin": margin.round(3),
+        "isac2SecondClass": second,
     }
 
 
 def _cs_columns(members: Membership, facts: RunFacts, split_mirrors: bool) -> dict[str, ArrayLike]:
     """Fields that a run adds to the particles' table of cryoSPARC."""
     poses = members.input_poses(facts)
+    belief = _belief_columns(members.belief, split_mirrors)
     number = members.class_index + 1
     if split_mirrors:
         number = np.where(number > 0, 2 * number - 1 + (poses["mirror"] != 0), 0)
@@ -226,6 +269,11 @@ def _cs_columns(members: Membership, facts: RunFacts, split_mirrors: bool) -> di
         **class_columns(number),
         "isac2/pixel_error": np.nan_to_num(members.pixel_error, nan=-1.0).astype(np.float32),
         "isac2/similarity": np.nan_to_num(members.similarity, nan=-1.0).astype(np.float32),
+        **{
+            field: np.asarray(belief[column]).astype(kind)
+            for column, (field, kind) in _BELIEF_FIELDS.items()
+            if column in belief
+        },
     }
 
 
@@ -239,6 +287,11 @@ def _image_names(file: Path, count: int, folder: Path) -> list[str]:
     """``N@file`` of each image, N from 1, the file relative to a folder."""
     name = os.path.relpath(file.resolve(), folder.resolve())
     return [f"{number:06d}@{name}" for number in range(1, count + 1)]
+
+
+def _short(value: float) -> str:
+    """A number in four digits, however small: probabilities may be."""
+    return f"{value:.4g}"
 
 
 def _text(values: ArrayLike) -> NDArray[np.bytes_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.classes.quality import ClassQuality
+from isac2.clustering.confidence import ClassConfidence
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.files import atomic_path, write_text_atomic
 from isac2.run.directory import GenerationDirectory, MainDirectory, RunDirectory
@@ -22,6 +24,7 @@ from isac2.run.text_tables import write_ids, write_table
 from isac2.stacks import write_eman_hdf
 
 __all__ = [
+    "LARGEST_MARGIN",
     "MeasuredGroup",
     "average_header",
     "resolution_in_angstroms",
@@ -32,13 +35,41 @@ __all__ = [
     "write_start_of_main",
 ]
 
+LARGEST_MARGIN = 999.0
+"""Stands in files for the margin of the only class."""
+
 
 @dataclass(frozen=True)
 class MeasuredGroup:
-    """A group and its quality."""
+    """A group and its quality; of a final class also how far it can be believed.
+
+    Attributes
+    ----------
+    group : StableGroup
+    quality : ClassQuality
+    confidence : ClassConfidence, optional
+    chance : float
+        Probability that so much of a random group of its size is stable; NaN when not known.
+    """
 
     group: StableGroup
     quality: ClassQuality
+    confidence: ClassConfidence | None = None
+    chance: float = math.nan
+
+    @property
+    def belief(self) -> dict[str, float]:
+        """What the tables say of it, by the name in an EMAN2 header; empty when not known."""
+        found = self.confidence
+        if found is None:
+            return {}
+        return {
+            "stable_again": found.stable_share,
+            "mirror_agreement": float(found.mirror_agreement.mean()),
+            "margin": float(np.minimum(np.median(found.margin), LARGEST_MARGIN)),
+            "second_class": int(np.bincount(found.second_class + 1).argmax()),
+            "chance": self.chance,
+        }
 
 
 def average_header(
@@ -49,7 +80,10 @@ def average_header(
     Besides ``members`` and ``n_objects``: ``pixel_error`` (root mean square, working px),
     ``mirror_consistency`` (0 to 1), ``n_tested`` (images in the stability test), ``resolution``
     (A), ``frc`` (correlation of the averages of odd and even members, ring k at k / n of the
-    working pixel's inverse), ``main_iteration`` and ``generation``.
+    working pixel's inverse), ``main_iteration`` and ``generation``; of a final class also
+    ``stable_again`` (share of the members), ``mirror_agreement`` (their mean), ``margin`` (their
+    median, standard deviations of the noise), ``second_class`` (of most of them, from 1; 0 none)
+    and ``chance`` (a probability): docs/confidence.md.
 
     Parameters
     ----------
@@ -70,6 +104,7 @@ def average_header(
         "frc": measured.quality.ring_correlation.astype(np.float32),
         "main_iteration": int(group.main_iteration),
         "generation": int(group.generation),
+        **measured.belief,
     }
 
 

@@ -283,6 +283,14 @@ class Settings:
         "Do not write the class averages ordered by their similarity.",
         changes_result=False,
     )
+    skip_confidence: bool = _row(
+        False,
+        "skip_confidence",
+        bool,
+        "Do not test the final classes once more, nor random groups beside them, nor measure how "
+        "far each particle prefers its class.",
+        changes_result=False,
+    )
     new_classes_needed: int = _row(
         0,
         "delta_good",

@@ -33,7 +33,12 @@ __all__ = [
 ]
 
 _PROGRAM = "isac2"
-_ADDED_LATER = ("ranks", "provenance", "choices")  # records without these are read too
+_ADDED_LATER = (
+    "ranks",
+    "provenance",
+    "choices",
+    "random_groups",
+)  # records without these are read too
 _PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
 
@@ -117,6 +122,9 @@ class RunRecord:
         it, and its own ``provenance``; else empty.
     choices : list of dict
         What the program chose: ``option``, ``value`` and ``reason``.
+    random_groups : dict
+        Unrelated particles put to the classes' test: ``size`` of the groups, ``stable`` particles
+        in each, how many ``passed``, ``highest_rate`` (upper 95 % limit); empty when not done.
     """
 
     version: str
@@ -139,6 +147,7 @@ class RunRecord:
     accounted: int = 0
     provenance: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
+    random_groups: dict[str, Any] = field(default_factory=dict)
 
 
 def new_record(settings: Settings, stack: InputRecord, seed: int) -> RunRecord:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.classes.quality import ClassQuality, measure_quality
+from isac2.clustering.confidence import ClassConfidence
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose, identity_poses, make_poses
 from isac2.workers import Workers
 
-__all__ = ["Membership", "RunFacts", "measure_classes", "membership"]
+__all__ = ["Belief", "Membership", "RunFacts", "beliefs", "measure_classes", "membership"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,26 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
+class Belief:
+    """How far the class of each input image can be believed; NaN and -1 where unaccounted.
+
+    Attributes
+    ----------
+    mirror_agreement, margin : float64 (count,)
+        As in `isac2.clustering.confidence.ClassConfidence`.
+    stable_again : int64 (count,)
+        1 or 0.
+    second_class : int64 (count,)
+        Counted from 0.
+    """
+
+    mirror_agreement: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    stable_again: NDArray[np.int64]
+    second_class: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Membership:
     """Which class each input image is in, and how.
 
@@ -64,12 +85,14 @@ class Membership:
         Working pixels; NaN where unaccounted.
     similarity : float64 (count,)
         Correlation with the class average; NaN where unaccounted.
+    belief : Belief, optional
     """
 
     class_index: NDArray[np.int64]
     poses: PoseArray
     pixel_error: NDArray[np.float64]
     similarity: NDArray[np.float64]
+    belief: Belief | None = None
 
     @property
     def accounted(self) -> NDArray[np.int64]:
@@ -106,8 +129,32 @@ def measure_classes(
     return workers.map(measure, groups)
 
 
+def beliefs(
+    count: int,
+    groups: Sequence[StableGroup],
+    judged: Sequence[ClassConfidence],
+    pixel_error_threshold: float,
+) -> Belief:
+    """Lay out what is believed of each class's members as one row an input image."""
+    found = Belief(
+        np.full(count, np.nan),
+        np.full(count, np.nan),
+        np.full(count, -1, np.int64),
+        np.full(count, -1, np.int64),
+    )
+    for group, confidence in zip(groups, judged, strict=True):
+        found.mirror_agreement[group.members] = confidence.mirror_agreement
+        found.margin[group.members] = confidence.margin
+        found.stable_again[group.members] = confidence.pixel_errors < pixel_error_threshold
+        found.second_class[group.members] = confidence.second_class
+    return found
+
+
 def membership(
-    count: int, groups: Sequence[StableGroup], qualities: Sequence[ClassQuality]
+    count: int,
+    groups: Sequence[StableGroup],
+    qualities: Sequence[ClassQuality],
+    belief: Belief | None = None,
 ) -> Membership:
     """Lay the classes out as one row an input image.
 
@@ -117,12 +164,14 @@ def membership(
         Images in the input stack.
     groups, qualities : sequence (K,)
         The classes; no image is in two.
+    belief : Belief, optional
     """
     found = Membership(
         np.full(count, -1, np.int64),
         identity_poses(count),
         np.full(count, np.nan),
         np.full(count, np.nan),
+        belief,
     )
     for number, (group, quality) in enumerate(zip(groups, qualities, strict=True)):
         found.class_index[group.members] = number

@@ -61,6 +61,7 @@ from isac2.run.generation_steps import (
 )
 from isac2.run.input_files import mark_files, note_changes
 from isac2.run.job import Job, open_job
+from isac2.run.judging import Judgement, judge
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
 from isac2.run.prepare import (
@@ -73,7 +74,7 @@ from isac2.run.prepare import (
 )
 from isac2.run.progress import Display, duration_text
 from isac2.run.record import RunRecord, time_now, write_record
-from isac2.run.run_classes import RunFacts, membership
+from isac2.run.run_classes import RunFacts, beliefs, membership
 from isac2.run.saved_points import (
     are_images_good,
     last_state,
@@ -202,8 +203,9 @@ def _run_alone(
         facts = _facts(job, shifts)
         working = prepare(job, shifts, weights)
         state = cluster(job, working, facts)
-        write_results(job, working, state, facts)
-        order(job, working, state, facts)
+        judgement = judge(job, working, state)
+        write_results(job, working, state, facts, judgement)
+        order(job, working, state, facts, judgement)
         report(job)
 
 
@@ -288,13 +290,23 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     return state
 
 
-def write_results(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
+def write_results(
+    job: Job,
+    working: WorkingStack,
+    state: IsacState,
+    facts: RunFacts,
+    judgement: Judgement | None,
+) -> None:
     """Write the classes, and which particle is in which, for people and for other programs."""
     with job.phase("results"):
         classes = measured(job, working, state.accounted)
-        split = job.settings.split_mirrors
+        split, threshold = job.settings.split_mirrors, job.settings.pixel_error_threshold
         groups, qualities = [c.group for c in classes], [c.quality for c in classes]
-        members = membership(facts.count, groups, qualities)
+        belief = None
+        if judgement is not None:
+            classes = judgement.added_to(classes)
+            belief = beliefs(facts.count, groups, judgement.classes, threshold)
+        members = membership(facts.count, groups, qualities, belief)
 
         def write() -> None:
             write_class_files(job.directory, classes, facts, split, project_folder(job.stack))
@@ -306,12 +318,20 @@ def write_results(job: Job, working: WorkingStack, state: IsacState, facts: RunF
         job.record.accounted = len(members.accounted)
 
 
-def order(job: Job, working: WorkingStack, state: IsacState, facts: RunFacts) -> None:
+def order(
+    job: Job,
+    working: WorkingStack,
+    state: IsacState,
+    facts: RunFacts,
+    judgement: Judgement | None,
+) -> None:
     """Write the averages once more, in an order in which neighbours look alike."""
     if job.settings.skip_ordering:
         return
     with job.phase("ordering"):
         classes = measured(job, working, state.accounted)
+        if judgement is not None:
+            classes = judgement.added_to(classes)
         box = working.images.shape[-1]
         averages = np.array([c.group.average for c in classes], np.float32).reshape(-1, box, box)
         space = search_space(job.settings.clustering_parameters())

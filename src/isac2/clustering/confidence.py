@@ -1,0 +1,344 @@
+"""How far the classes of a finished run can be believed, particle by particle.
+
+Three questions are asked of the final classes, none of which has steered the run:
+
+- Are they stable again, in independent alignments that have not been seen before?
+- By how much is a particle more similar to its class than to the next best one?
+- How much of a group of unrelated particles passes for stable? That is what chance gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.reference_free import ReferenceFreeAligner
+from isac2.alignment.search import align_to_assigned, search
+from isac2.alignment.space import centres_from_poses
+from isac2.clustering.confirm import contrast_of, noise_of_similarity, standardise_averages
+from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import average_symmetry, group_aligner, search_space
+from isac2.clustering.stability import test_stability
+from isac2.clustering.state import StableGroup
+from isac2.clustering.symmetry import bring_together
+from isac2.images.filters import tanh_low_pass
+from isac2.images.masks import disc_mask
+from isac2.images.transform import apply_poses
+from isac2.poses import PoseArray, identity_poses
+from isac2.workers import SerialWorkers, Workers
+
+__all__ = [
+    "ClassConfidence",
+    "RandomGroups",
+    "judge_classes",
+    "mirror_agreement",
+    "most_frequent_rate",
+    "preference",
+    "test_random_groups",
+]
+
+_RETEST, _RANDOM = 1, 2  # name the two kinds of test among all that draw from a seed
+_CONFIDENCE = 0.95
+_BLOCK = 256  # images moved at a time
+
+
+@dataclass(frozen=True)
+class ClassConfidence:
+    """What is found out about one class of m members.
+
+    Attributes
+    ----------
+    pixel_errors : float64 (m,)
+        Of each member in the new test, working px; infinite where its mirror disagrees.
+    mirror_agreement : float64 (m,)
+        Share of the new alignments that agree on its mirror, 0.5 to 1.
+    margin : float64 (m,)
+        By how many standard deviations of the noise the member is more similar to its class than to
+        `second_class`; infinite where there is only one class.
+    second_class : int64 (m,)
+        The most similar of the other classes, from 0; -1 where there is none.
+    stable_again : int
+        Members that are stable in the new test too.
+    """
+
+    pixel_errors: NDArray[np.float64]
+    mirror_agreement: NDArray[np.float64]
+    margin: NDArray[np.float64]
+    second_class: NDArray[np.int64]
+    stable_again: int
+
+    @property
+    def stable_share(self) -> float:
+        """Share of the members that is stable again."""
+        return self.stable_again / max(1, len(self.margin))
+
+
+@dataclass(frozen=True)
+class RandomGroups:
+    """Groups of particles drawn at random, put to the same test.
+
+    Attributes
+    ----------
+    size : int
+        Images in each.
+    stable : int64 (g,)
+        How many of them came out stable.
+    """
+
+    size: int
+    stable: NDArray[np.int64]
+
+    def chance(self, stable: int, size: int) -> float:
+        """Probability that at least so many of a random group of `size` images are stable.
+
+        The groups' counts are taken for draws from one beta-binomial distribution, whose mean and
+        variance are theirs: it allows for groups that differ more than single images would, and
+        carries what was seen on groups of one size over to another.
+        """
+        from scipy.stats import betabinom, binom
+
+        groups = len(self.stable)
+        share = (self.stable.sum() + 0.5) / (groups * self.size + 1)
+        spread = self.stable.var(ddof=1) if groups > 1 else 0.0
+        single = self.size * share * (1 - share)
+        alike = (spread / single - 1) / max(1, self.size - 1)  # correlation within a group
+        if alike <= 0:
+            return float(binom.sf(stable - 1, size, share))
+        total = 1 / min(alike, 0.999) - 1
+        return float(betabinom.sf(stable - 1, size, share * total, (1 - share) * total))
+
+    def passing(self, minimum: int) -> tuple[int, float]:
+        """How many groups would be classes, and the highest rate that this is compatible with."""
+        passed = int((self.stable > minimum).sum())
+        return passed, most_frequent_rate(passed, len(self.stable))
+
+
+def most_frequent_rate(passed: int, tried: int) -> float:
+    """Upper 95 % limit of a rate (Clopper and Pearson, Biometrika 26:404, 1934).
+
+    Examples
+    --------
+    >>> round(most_frequent_rate(0, 20), 3)  # 1 - 0.05 ** (1 / 20)
+    0.139
+    """
+    from scipy.stats import beta
+
+    if passed >= tried:
+        return 1.0
+    return float(beta.ppf(_CONFIDENCE, passed + 1, tried - passed))
+
+
+def judge_classes(
+    images: NDArray[np.float32],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: int,
+    workers: Workers,
+) -> list[ClassConfidence]:
+    """Test every class anew, and measure each member's margin.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    classes : tuple of StableGroup
+    parameters : ClusteringParameters
+    seed : int
+        Of the run; what is drawn here is drawn for nothing else.
+    workers : Workers
+    """
+    if not classes:
+        return []
+    aligner = group_aligner(parameters)
+
+    def test(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        group = classes[number]
+        name = (seed, _RETEST, 0, 0, number)
+        return _align_and_test(aligner, images, group.members, group.poses, parameters, name)
+
+    tested = workers.map(test, range(len(classes)))
+    margin, second = _margins(images, classes, parameters, workers)
+    cuts = np.cumsum([len(group.members) for group in classes])[:-1]
+    threshold = parameters.pixel_error_threshold
+    return [
+        ClassConfidence(errors, mirrors, lead, other, int((errors < threshold).sum()))
+        for (errors, mirrors), lead, other in zip(
+            tested, np.split(margin, cuts), np.split(second, cuts), strict=True
+        )
+    ]
+
+
+def test_random_groups(
+    images: NDArray[np.float32],
+    usable: NDArray[np.int64],
+    count: int,
+    parameters: ClusteringParameters,
+    seed: int,
+    workers: Workers,
+) -> RandomGroups:
+    """Put groups of particles drawn at random (rows int64 (n,)) to the test that classes passed."""
+    size = min(parameters.images_per_group, len(usable))
+    aligner = group_aligner(parameters)
+
+    def test(number: int) -> int:
+        name = (seed, _RANDOM, 0, 0, number)
+        rows = np.sort(np.random.default_rng(name).choice(usable, size, replace=False))
+        start = identity_poses(size)
+        errors, _ = _align_and_test(aligner, images, rows, start, parameters, name)
+        return int((errors < parameters.pixel_error_threshold).sum())
+
+    return RandomGroups(size, np.array(workers.map(test, range(count)), np.int64))
+
+
+# Its name would make pytest take it for a test where it is imported.
+test_random_groups.__dict__["__test__"] = False
+
+
+def _align_and_test(
+    aligner: ReferenceFreeAligner,
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+    name: tuple[int, ...],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixel error and mirror agreement of each image in independent alignments of the group."""
+    runs = range(parameters.stability_alignments)
+    generators = [np.random.default_rng([*name, run]) for run in runs]
+    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
+    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
+    if len(symmetry) > 1:
+        aligned = bring_together(aligned, symmetry)
+    outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
+    return outcome.all_pixel_errors, mirror_agreement(aligned)
+
+
+def mirror_agreement(runs: PoseArray) -> NDArray[np.float64]:
+    """Share of the alignments (L, m) that agree on each image's mirror, up to flips of whole runs.
+
+    Examples
+    --------
+    The second run is flipped as a whole; the last image follows in neither of the others.
+
+    >>> from isac2.poses import make_poses
+    >>> mirror_agreement(make_poses(0, 0, 0, [[0, 1, 0, 1], [1, 0, 1, 1], [0, 1, 0, 0]]))
+    array([1.        , 1.        , 1.        , 0.66666667])
+    """
+    differs = runs["mirror"] != runs["mirror"][-1]
+    codes, counts = np.unique(differs, axis=1, return_counts=True)
+    flips = codes[:, counts.argmax()]
+    mirrored = (runs["mirror"] ^ flips[:, None].astype(np.int8)).mean(axis=0)
+    agreement: NDArray[np.float64] = np.maximum(mirrored, 1 - mirrored)
+    return agreement
+
+
+def _margins(
+    images: NDArray[np.float32],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Margin of each member of all classes to its second-best class, and which that is."""
+    space = search_space(parameters)
+    rows = np.concatenate([group.members for group in classes])
+    own = np.repeat(np.arange(len(classes)), [len(group.members) for group in classes])
+    if len(classes) == 1:
+        return np.full(len(rows), np.inf), np.full(len(rows), -1, np.int64)
+    averages = standardise_averages(np.stack([group.average for group in classes]), space)
+    centres = centres_from_poses(np.concatenate([group.poses for group in classes]))
+    best = nearest_averages(images, rows, centres, averages, 2, space, workers)
+    aligned = align_to_assigned(images, rows, centres, averages, own, space, workers)
+    mine = _without_itself(aligned.similarity, images, classes, parameters, workers)
+    other = np.where(best.index[:, 0] == own, 1, 0)
+    each = np.arange(len(rows))
+    second = best.index[each, other].astype(np.int64)
+    likeness = similarity_of_pairs(averages, own, second, space, workers)
+    ahead = mine - best.similarity[each, other]
+    return ahead / (noise_of_similarity(parameters) * contrast_of(likeness)), second
+
+
+def _without_itself(
+    similarity: NDArray[np.float32],
+    images: NDArray[np.float32],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> NDArray[np.float64]:
+    """Similarity of each member of all classes to the average of the others of its class."""
+
+    def own_part(group: StableGroup) -> NDArray[np.float64]:
+        return _own_part(images, group, slice(None), parameters)
+
+    parts = np.concatenate(workers.map(own_part, classes))
+    counts = np.array([len(group.members) for group in classes])
+    return _less_own_part(similarity, parts, np.repeat(counts, counts))
+
+
+def preference(
+    images: NDArray[np.float32],
+    group: StableGroup,
+    other: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    most: int,
+) -> NDArray[np.float64]:
+    """How much more similar members are to the others of their class than to another average.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    group : StableGroup
+    other : float32 (n, n)
+    parameters : ClusteringParameters
+    most : int
+        Members that are asked, evenly spread.
+
+    Returns
+    -------
+    float64 (min(m, most),)
+    """
+    count = len(group.members)
+    some = slice(None, None, -(-count // most))
+    space = search_space(parameters)
+    averages = standardise_averages(np.stack([group.average, other]), space)
+    centres = centres_from_poses(group.poses[some])
+    table = search(images, group.members[some], centres, averages, space, SerialWorkers())
+    parts = _own_part(images, group, some, parameters)
+    return _less_own_part(table[:, 0], parts, np.full(len(table), count)) - table[:, 1]
+
+
+def _own_part(
+    images: NDArray[np.float32],
+    group: StableGroup,
+    some: slice,
+    parameters: ClusteringParameters,
+) -> NDArray[np.float64]:
+    """What members add to their own similarity by being an m-th part of the average, noise and all.
+
+    With x the member, f(x) what the average's filter leaves of it: <x, f(x)> / (m |x| |average|).
+    """
+    members, poses = group.members[some], group.poses[some]
+    inside = disc_mask(group.average.shape[-1], parameters.radius)
+    average = float(np.linalg.norm(_centred(group.average[None, inside])))
+    parts = []
+    for first in range(0, len(members), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        moved = apply_poses(images[members[block]], poses[block])
+        left = tanh_low_pass(moved, parameters.highest_frequency, parameters.falloff)
+        x, f = _centred(moved[:, inside]), _centred(left[:, inside])
+        parts.append((x * f).sum(axis=1) / np.maximum(np.linalg.norm(x, axis=1), 1e-12))
+    return np.concatenate(parts) / (len(group.members) * max(average, 1e-12))
+
+
+def _less_own_part(
+    similarity: NDArray[np.float32], parts: NDArray[np.float64], sizes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Similarity to the average of all members but the one itself."""
+    others: NDArray[np.float64] = (similarity - parts) * sizes / np.maximum(sizes - 1.0, 1.0)
+    return others
+
+
+def _centred(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Rows less their means."""
+    return np.asarray(rows - rows.mean(axis=1, keepdims=True), np.float64)
