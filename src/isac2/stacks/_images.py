@@ -165,19 +165,42 @@ class RawImages:
 
         `opener` opens the bytes, when they are not simply those of the file.
         """
-        direct = self.dtype == np.dtype("<f4") and np.dtype("<f4").isnative
-        longest = max(1, _BYTES_PER_CALL // self.image_bytes)
-        longest = _BUFFERS_PER_CALL if direct else min(longest, _BUFFERS_PER_CALL)
+        if not len(positions):
+            return
         with files.borrow(self.path, opener or _open_descriptor) as file:
+            if self.dtype == np.dtype("<f4") and np.dtype("<f4").isnative:
+                self._fill(file.fileno(), positions, out, places)
+                return
+            longest = min(max(1, _BYTES_PER_CALL // self.image_bytes), _BUFFERS_PER_CALL)
             for start, stop in find_runs(positions, longest, self.image_bytes):
-                position, targets = int(positions[start]), places[start:stop]
-                if direct:
-                    buffers = _row_buffers(out, targets)
-                    _read_exactly(file.fileno(), buffers, position, self.path)
-                else:
-                    stored = np.empty((stop - start, *self.shape), self.dtype)
-                    _read_exactly(file.fileno(), [_bytes_of(stored)], position, self.path)
-                    out[targets] = stored
+                stored = np.empty((stop - start, *self.shape), self.dtype)
+                _read_exactly(
+                    file.fileno(), [stored.data.cast("B")], int(positions[start]), self.path
+                )
+                out[places[start:stop]] = stored
+
+    def _fill(
+        self,
+        descriptor: int,
+        positions: NDArray[np.int64],
+        out: NDArray[np.float32],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Read pixels that need no conversion straight to where they go.
+
+        A run of images may be short, in EMAN2's HDF a single one, so little is done for each.
+        """
+        target, size = out.data.cast("B"), self.image_bytes
+        # the same number where a place is the one after the place before
+        stretch = np.cumsum(np.diff(places, prepend=places[:1]) != 1).tolist()
+        where, at = places.tolist(), positions.tolist()
+        for start, stop in find_runs(positions, _BUFFERS_PER_CALL, size):
+            if stretch[start] == stretch[stop - 1]:
+                first = where[start] * size
+                buffers = [target[first : first + (stop - start) * size]]
+            else:
+                buffers = [target[place * size : (place + 1) * size] for place in where[start:stop]]
+            _read_exactly(descriptor, buffers, at[start], self.path)
 
 
 def find_runs(numbers: NDArray[np.int64], longest: int, step: int = 1) -> Iterator[tuple[int, int]]:
@@ -229,18 +252,6 @@ def _open_descriptor(path: Path) -> OwnedDescriptor:
         return OwnedDescriptor(os.open(path, os.O_RDONLY))
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
-
-
-def _row_buffers(out: NDArray[np.float32], places: NDArray[np.int64]) -> list[memoryview]:
-    """Return writable views of rows of `out`, joined where the rows follow each other."""
-    if len(places) == 1 or bool((np.diff(places) == 1).all()):
-        return [_bytes_of(out[places[0] : places[-1] + 1])]
-    return [_bytes_of(out[place]) for place in places]
-
-
-def _bytes_of(array: NDArray[Any]) -> memoryview:
-    """Return a writable view of the bytes of a contiguous array."""
-    return array.data.cast("B")
 
 
 def _read_exactly(descriptor: int, buffers: list[memoryview], position: int, path: Path) -> None:
