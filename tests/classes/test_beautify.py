@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.fft
@@ -12,6 +14,8 @@ from isac2.classes.beautify import (
     BeautifyParameters,
     LocalAlignment,
     beautify_class,
+    beautify_prepared,
+    prepare_members,
 )
 from isac2.classes.quality import soft_disc
 from isac2.classes.sharpening import Adjustment
@@ -144,3 +148,18 @@ def test_two_members_are_enough(
 ) -> None:
     found = beautify_class(images[:2], poses[:2], BeautifyParameters(RADIUS, PIXEL), ctf[:2])
     assert np.isfinite(found.average).all()
+
+
+def test_parts_give_the_same_bytes_as_all_at_once(
+    images: NDArray[np.float32], poses: PoseArray, ctf: CtfParameters
+) -> None:
+    parameters = BeautifyParameters(RADIUS, PIXEL)
+    for known in (ctf, None):
+        whole = beautify_class(images, poses, parameters, known)
+        ends = (0, 7, 8, 41, COUNT)
+        parts = (
+            prepare_members(images[start:stop], parameters)
+            for start, stop in itertools.pairwise(ends)
+        )
+        parted = beautify_prepared(parts, poses, parameters, known)
+        assert parted.average.tobytes() == whole.average.tobytes()

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from isac2.images.ctf import CtfParameters, ctf_2d
 from isac2.images.ctf_correction import (
+    CtfSums,
     ctf_in_poses,
     divide_by_ctf,
     ring_means,
-    sum_squared_ctf,
     weigh_by_ctf,
 )
 from isac2.images.transform import apply_poses
@@ -53,9 +53,9 @@ def test_the_correction_undoes_the_ctf() -> None:
     ctf, image = some_ctf(12), np.repeat(blob()[None], 12, axis=0)
     spectra = scipy.fft.rfft2(image, (2 * BOX, 2 * BOX)) * ctf_2d(2 * BOX, PIXEL, ctf)
     spoilt = scipy.fft.irfft2(spectra, (2 * BOX, 2 * BOX))[:, :BOX, :BOX].astype(np.float32)
-    weighed = weigh_by_ctf(spoilt, ctf, PIXEL).sum(axis=0, dtype=np.float64)
-    squares = sum_squared_ctf(2 * BOX, ctf, PIXEL, np.zeros(12, np.int64), 1)[0]
-    found = divide_by_ctf(weighed, squares, np.full(2, 1e-2))
+    sums = CtfSums.zeros(1, BOX)
+    sums.add(spoilt, ctf, PIXEL, np.zeros(12, np.int64))
+    found = divide_by_ctf(sums, np.full(2, 1e-2))[0]
     # the lowest frequencies, which the CTF nearly removes, come back only in part
     middle = slice(8, -8)
     assert np.corrcoef(found[middle, middle].ravel(), blob()[middle, middle].ravel())[0, 1] > 0.99
@@ -78,11 +78,28 @@ def test_astigmatism_turns_with_the_image() -> None:
         assert likeness(after, before) > 0.99 > 0.95 > likeness(after, same)
 
 
-def test_squares_are_summed_by_group() -> None:
-    ctf = some_ctf(3, 500.0)
-    sums = sum_squared_ctf(16, ctf, PIXEL, np.array([0, 1, 0]), 2)
-    squares = ctf_2d(16, PIXEL, ctf).astype(np.float64) ** 2
-    np.testing.assert_allclose(sums, [squares[0] + squares[2], squares[1]], atol=1e-5)
+def test_sums_are_of_weighed_transforms_and_squares_by_group() -> None:
+    ctf, groups = some_ctf(3, 500.0), np.array([0, 1, 0])
+    images = np.random.default_rng(1).normal(size=(3, 8, 8)).astype(np.float32)
+    flipped = np.array([False, False, True])
+    sums = CtfSums.zeros(2, 8)
+    sums.add(images, ctf, PIXEL, groups, flipped)
+    c = ctf_2d(16, PIXEL, ctf).astype(np.float64)
+    c[2] = np.abs(c[2])
+    weighed = scipy.fft.rfft2(images.astype(np.float64), (16, 16)) * c
+    np.testing.assert_allclose(sums.weighed, [weighed[0] + weighed[2], weighed[1]], atol=1e-4)
+    np.testing.assert_allclose(sums.squares, [c[0] ** 2 + c[2] ** 2, c[1] ** 2], atol=1e-5)
+
+
+def test_sums_do_not_depend_on_how_many_images_come_at_once() -> None:
+    ctf, groups = some_ctf(7, 500.0), np.arange(7) % 2
+    images = np.random.default_rng(1).normal(size=(7, 96, 96)).astype(np.float32)
+    once, parted = CtfSums.zeros(2, 96), CtfSums.zeros(2, 96)
+    once.add(images, ctf, PIXEL, groups)
+    for rows in (slice(0, 1), slice(1, 6), slice(6, 7)):
+        parted.add(images[rows], ctf[rows], PIXEL, groups[rows])
+    assert once.weighed.tobytes() == parted.weighed.tobytes()
+    assert once.squares.tobytes() == parted.squares.tobytes()
 
 
 def test_means_on_rings() -> None:

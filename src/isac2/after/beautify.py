@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from isac2.classes.beautify import (
     BeautifiedClass,
     BeautifyParameters,
     LocalAlignment,
-    beautify_weighed,
-    weigh_members,
+    beautify_prepared,
+    prepare_members,
 )
 from isac2.classes.sharpening import Adjustment
 from isac2.errors import InputError
@@ -104,17 +104,17 @@ class _Average:
 
     def __call__(self, number: int) -> BeautifiedClass:
         rows = self.run.table.members[number]
-        box = self.run.particles.box_size
-        weighed = np.empty((len(rows), box, box), np.float32)
-        for start in range(0, len(rows), _IMAGES_A_PART):
-            part = slice(start, start + _IMAGES_A_PART)
-            weighed[part] = self._weighed(rows[part])
-        return beautify_weighed(weighed, self.run.poses[rows], self.parameters, self._ctf(rows))
-
-    def _weighed(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         flipped = self.run.particles.metadata.phase_flipped[rows]
-        images = self.run.particles.read(rows)
-        return weigh_members(images, self.parameters, self._ctf(rows), flipped)
+        poses = self.run.poses[rows]
+        return beautify_prepared(
+            self._parts(rows), poses, self.parameters, self._ctf(rows), flipped
+        )
+
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+        """Read the members, some at a time."""
+        for start in range(0, len(rows), _IMAGES_A_PART):
+            part = self.run.particles.read(rows[start : start + _IMAGES_A_PART])
+            yield prepare_members(part, self.parameters)
 
     def _ctf(self, rows: NDArray[np.int64]) -> CtfParameters | None:
         return self.run.particles.metadata.ctf_parameters(rows) if self.correct_ctf else None

@@ -6,10 +6,12 @@ correlation is the resolution are the members at odd and at even places.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
@@ -18,17 +20,17 @@ from isac2.classes.quality import soft_disc
 from isac2.classes.sharpening import Adjustment, adjust_power
 from isac2.images.ctf import CtfParameters
 from isac2.images.ctf_correction import (
+    CtfSums,
     ctf_in_poses,
     divide_by_ctf,
     ring_means,
-    sum_squared_ctf,
     weigh_by_ctf,
 )
 from isac2.images.filters import tanh_low_pass
 from isac2.images.masks import disc_mask
 from isac2.images.preparation import normalise_particles
 from isac2.images.spectra import RingCorrelation, fourier_ring_correlation, resolution_at
-from isac2.images.transform import average_in_poses
+from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, pixel_error
 from isac2.workers import SerialWorkers
 
@@ -37,8 +39,8 @@ __all__ = [
     "BeautifyParameters",
     "LocalAlignment",
     "beautify_class",
-    "beautify_weighed",
-    "weigh_members",
+    "beautify_prepared",
+    "prepare_members",
 ]
 
 _THRESHOLD = 0.5
@@ -46,6 +48,7 @@ _FALLOFF = 0.1
 _FIRST_NOISE = 0.1  # of the mean squared CTF, until the halves tell how much noise there is
 _LEAST_CORRELATION, _MOST_CORRELATION = 0.01, 0.9999
 _ROLL_OFF = 1.25  # what a low-passed reference holds nothing beyond
+_ALIGNED_TOGETHER = 64  # images that are weighed by their CTFs at a time
 _FARTHEST = 2.0  # px beyond the range: a pose that moves by more was not improved but replaced
 
 
@@ -120,10 +123,12 @@ class BeautifiedClass:
 
 @dataclass(frozen=True)
 class _Members:
-    """Images ready to be averaged: normalised, and weighed by their CTFs where there are any."""
+    """Images ready to be averaged, in consecutive parts, and what is known of them."""
 
-    images: NDArray[np.float32]
+    parts: Iterable[NDArray[np.float32]]
+    box: int
     ctf: CtfParameters | None
+    flipped: NDArray[np.bool_]
     parameters: BeautifyParameters
 
 
@@ -160,38 +165,42 @@ def beautify_class(
     The average is ``sum(c d) / (sum(c^2) + q)``; with c the correlation of the halves on a ring,
     the noise's power over the signal's is ``q = (1 - c) / c * sum(c^2) / 2``.
     """
-    weighed = weigh_members(images, parameters, ctf, flipped)
-    return beautify_weighed(weighed, poses, parameters, ctf, notify)
+    prepared = prepare_members(images, parameters)
+    return beautify_prepared([prepared], poses, parameters, ctf, flipped, notify)
 
 
-def weigh_members(
-    images: NDArray[np.float32],
-    parameters: BeautifyParameters,
-    ctf: CtfParameters | None = None,
-    flipped: NDArray[np.bool_] | None = None,
+def prepare_members(
+    images: NDArray[np.float32], parameters: BeautifyParameters
 ) -> NDArray[np.float32]:
-    """Normalise images, and multiply them by their CTFs; the parameters are `beautify_class`'s.
-
-    What becomes of an image does not depend on the others, so a class can be done part by part.
-    """
+    """Normalise images, float32 (m, n, n); what becomes of one does not depend on the others."""
     box = images.shape[-1]
-    inside = disc_mask(box, min(parameters.radius, box // 2 - 2))
-    ready, _ = normalise_particles(images, inside)
-    if ctf is None:
-        return ready
-    return weigh_by_ctf(ready, ctf, parameters.pixel_size_in_angstroms, flipped)
+    return normalise_particles(images, disc_mask(box, min(parameters.radius, box // 2 - 2)))[0]
 
 
-def beautify_weighed(
-    weighed: NDArray[np.float32],
+def beautify_prepared(
+    parts: Iterable[NDArray[np.float32]],
     poses: PoseArray,
     parameters: BeautifyParameters,
     ctf: CtfParameters | None = None,
+    flipped: NDArray[np.bool_] | None = None,
     notify: Callable[[int], None] | None = None,
 ) -> BeautifiedClass:
-    """Average members that `weigh_members` has weighed; else as `beautify_class`."""
-    box = weighed.shape[-1]
-    members = _Members(weighed, ctf, parameters)
+    """Average members that `prepare_members` has prepared; else as `beautify_class`.
+
+    Parameters
+    ----------
+    parts : iterable of float32 (k, n, n)
+        The members, in order, some at a time. Without a local alignment each part is let go of
+        before the next is taken; the result is the same, byte by byte, however they are parted.
+    poses, parameters, ctf, flipped, notify
+        As `beautify_class` has them, of all members.
+    """
+    known = np.zeros(len(poses), np.bool_) if flipped is None else flipped
+    if parameters.local is not None:
+        parts = [np.concatenate(list(parts))]  # taken again in each round
+    first_part, parts = _first_of(parts)
+    members = _Members(parts, first_part.shape[-1], ctf, known, parameters)
+    box = members.box
     average, curve = _average(members, poses)
     first = _resolution(curve)
     if parameters.local is not None:
@@ -219,25 +228,54 @@ def _cutoff(asked: float | None, first: float, frequency: float, box: int) -> fl
     return max(frequency if asked < 0.0 else first, 1.0 / box)
 
 
+def _first_of(
+    parts: Iterable[NDArray[np.float32]],
+) -> tuple[NDArray[np.float32], Iterable[NDArray[np.float32]]]:
+    """Return the first part, and all of them."""
+    if isinstance(parts, list):
+        return parts[0], parts
+    iterator = iter(parts)
+    first = next(iterator)
+    return first, chain([first], iterator)
+
+
 def _average(members: _Members, poses: PoseArray) -> tuple[NDArray[np.float32], RingCorrelation]:
     """Return the Wiener average of members in their poses, and how well its halves agree."""
-    count, box = members.images.shape[:2]
-    half = np.arange(count) % 2
-    number = np.bincount(half, minlength=2)[:, None, None]
-    sums = average_in_poses(members.images, poses, half, 2).astype(np.float64) * number
-    if members.ctf is None:
-        squares = np.broadcast_to(number, (2, 2 * box, box + 1)).astype(np.float64)
-    else:
-        moved = ctf_in_poses(members.ctf, poses)
-        pixel = members.parameters.pixel_size_in_angstroms
-        squares = sum_squared_ctf(2 * box, moved, pixel, half, 2)
-    level = ring_means(squares.mean(axis=0))[::2]  # of one half, on the rings of the box
+    box = members.box
+    sums = _sums(members, poses)
+    level = ring_means(sums.squares.mean(axis=0))[::2]  # of one half, on the rings of the box
     mask = soft_disc(box, members.parameters.radius)
     first = level * (_FIRST_NOISE if members.ctf is not None else 0.0)
-    odd, even = _without_mean(divide_by_ctf(sums, squares, first), mask)
+    odd, even = _without_mean(divide_by_ctf(sums, first), mask)
     curve = fourier_ring_correlation(odd, even)
     c = np.clip(curve.correlation, _LEAST_CORRELATION, _MOST_CORRELATION)
-    return divide_by_ctf(sums.sum(axis=0), squares.sum(axis=0), (1 - c) / c * level), curve
+    both = CtfSums(*(part.sum(axis=0, keepdims=True) for part in (sums.weighed, sums.squares)))
+    return divide_by_ctf(both, (1 - c) / c * level)[0], curve
+
+
+def _sums(members: _Members, poses: PoseArray) -> CtfSums:
+    """Sum the members in their poses, those at odd places and those at even ones.
+
+    They are moved first, and with them the axes of their CTFs, so that one transform is enough.
+    """
+    sums, start = CtfSums.zeros(2, members.box), 0
+    plain = np.zeros((2, members.box, members.box))
+    for part in members.parts:
+        rows = slice(start, start + len(part))
+        half = np.arange(start, start + len(part)) % 2
+        moved = apply_poses(part, poses[rows])
+        if members.ctf is None:
+            np.add.at(plain, half, moved)
+            sums.squares[:] += np.bincount(half, minlength=2)[:, None, None]
+        else:
+            turned = ctf_in_poses(members.ctf[rows], poses[rows])
+            pixel = members.parameters.pixel_size_in_angstroms
+            sums.add(moved, turned, pixel, half, members.flipped[rows])
+        start += len(part)
+    if members.ctf is None:
+        shape = (2 * members.box, 2 * members.box)
+        return CtfSums(np.asarray(scipy.fft.rfft2(plain, shape)), sums.squares)
+    return sums
 
 
 def _without_mean(images: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -267,25 +305,36 @@ def _refine(
     A pose is kept as it was where the best one is mirrored, or far from it: classes are stable, so
     that is another maximum and no refinement.
     """
-    how, radius = members.parameters.local, members.parameters.radius
+    how, radius, box = members.parameters.local, members.parameters.radius, members.box
     assert how is not None
-    box = members.images.shape[-1]
     reach = int(np.ceil(how.x_range))
     rings = int(min(radius, box // 2 - 2 - reach))
     cutoff = how.frequency or max(_resolution(curve), 2.0 / box)
     reference = tanh_low_pass(average, cutoff, _FALLOFF)[None]
     space = SearchSpace(rings, 1, 1, how.x_range, how.x_range, how.step)
-    rows = np.arange(len(poses))
-    found = align_to_assigned(
-        members.images,
-        rows,
-        centres_from_poses(poses),
-        reference,
-        np.zeros(len(rows), np.int64),
-        space,
-        SerialWorkers(),
-        min(0.5, _ROLL_OFF * cutoff),
-    ).poses
+    (images,) = members.parts
+    found = poses.copy()
+    for start in range(0, len(poses), _ALIGNED_TOGETHER):
+        some = slice(start, min(start + _ALIGNED_TOGETHER, len(poses)))
+        rows = np.arange(some.stop - some.start)
+        found[some] = align_to_assigned(
+            _weighed(members, images[some], some),
+            rows,
+            centres_from_poses(poses[some]),
+            reference,
+            np.zeros(len(rows), np.int64),
+            space,
+            SerialWorkers(),
+            min(0.5, _ROLL_OFF * cutoff),
+        ).poses
     moved = 2.0 * pixel_error(np.stack([poses, found]), radius)
     near = (found["mirror"] == poses["mirror"]) & (moved <= how.x_range + _FARTHEST)
     return np.where(near, found, poses)
+
+
+def _weighed(members: _Members, images: NDArray[np.float32], rows: slice) -> NDArray[np.float32]:
+    """Images times their CTFs: what correlates with an average as well as it can."""
+    if members.ctf is None:
+        return images
+    pixel = members.parameters.pixel_size_in_angstroms
+    return weigh_by_ctf(images, members.ctf[rows], pixel, members.flipped[rows])

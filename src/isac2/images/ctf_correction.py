@@ -7,7 +7,7 @@ filter). Images are padded to twice their box for it, so that the CTF is sampled
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -18,15 +18,20 @@ from isac2.images.filters import frequency_grid
 from isac2.poses import PoseArray
 
 __all__ = [
+    "CtfSums",
     "ctf_in_poses",
     "divide_by_ctf",
     "ring_means",
-    "sum_squared_ctf",
     "weigh_by_ctf",
     "wiener_filter",
 ]
 
-_TILE = 4  # images transformed together: their transforms fit the cache
+_TILE_BYTES = 2**20  # of the images transformed together: they fit the cache
+
+
+def _images_a_tile(box: int) -> int:
+    """How many images of a box are transformed together."""
+    return int(max(1, _TILE_BYTES // (16 * box * (box + 1))))
 
 
 def weigh_by_ctf(
@@ -57,8 +62,9 @@ def weigh_by_ctf(
     terms = ctf_phase_terms(ctf, pixel_size_in_angstroms)
     known = np.zeros(len(images), np.bool_) if flipped is None else flipped
     weighed = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), _TILE):
-        tile = slice(start, start + _TILE)
+    step = _images_a_tile(box)
+    for start in range(0, len(images), step):
+        tile = slice(start, start + step)
         spectra = _padded_transform(images[tile])
         multiply_by_ctf(spectra, terms[tile], known[tile])
         weighed[tile] = _corner(spectra, box)
@@ -79,8 +85,9 @@ def wiener_filter(
     box = images.shape[-1]
     known = np.zeros(len(images), np.bool_) if flipped is None else flipped
     corrected = np.empty(images.shape, np.float32)
-    for start in range(0, len(images), _TILE):
-        tile = slice(start, min(start + _TILE, len(images)))
+    step = _images_a_tile(box)
+    for start in range(0, len(images), step):
+        tile = slice(start, min(start + step, len(images)))
         rows = np.arange(tile.start, tile.stop)
         size = np.broadcast_to(pixel_size_in_angstroms, (len(images),))[tile]
         c = ctf_2d(2 * box, size, ctf[rows])
@@ -120,19 +127,58 @@ def ctf_in_poses(ctf: CtfParameters, poses: PoseArray) -> CtfParameters:
     return replace(ctf, defocus_angle_in_degrees=angle)
 
 
-def sum_squared_ctf(
-    box: int,
-    ctf: CtfParameters,
-    pixel_size_in_angstroms: ArrayLike,
-    groups: NDArray[np.int64],
-    group_count: int,
-) -> NDArray[np.float64]:
-    """Sum the squares of CTFs, one sum a group, float64 (K, box, box // 2 + 1)."""
-    from isac2.images.ctf_kernels import add_squared_ctf
+@dataclass(frozen=True)
+class CtfSums:
+    """What averages with the CTF corrected are made of, one sum a group; both grow in place.
 
-    sums = np.zeros((group_count, box, box // 2 + 1))
-    add_squared_ctf(ctf_phase_terms(ctf, pixel_size_in_angstroms), groups, sums)
-    return sums
+    Attributes
+    ----------
+    weighed : complex128 (K, 2 n, n + 1)
+        Transforms of images on twice their box n, times their CTFs.
+    squares : float64 (K, 2 n, n + 1)
+        Of the CTFs.
+    """
+
+    weighed: NDArray[np.complex128]
+    squares: NDArray[np.float64]
+
+    @classmethod
+    def zeros(cls, group_count: int, box: int) -> CtfSums:
+        """Return sums of nothing, for images of a box in px."""
+        shape = group_count, 2 * box, box + 1
+        return cls(np.zeros(shape, np.complex128), np.zeros(shape))
+
+    def add(
+        self,
+        images: NDArray[np.float32],
+        ctf: CtfParameters,
+        pixel_size_in_angstroms: ArrayLike,
+        groups: NDArray[np.int64],
+        flipped: NDArray[np.bool_] | None = None,
+    ) -> None:
+        """Add images; the same in several parts, in the same order, gives the same bytes.
+
+        Parameters
+        ----------
+        images : float32 (m, n, n)
+            Of mean about zero.
+        ctf : CtfParameters
+            Of the m images as they lie here (`ctf_in_poses`).
+        pixel_size_in_angstroms : float or (m,)
+        groups : int64 (m,)
+        flipped : bool (m,), optional
+            Images whose phases have been flipped already: the CTF's magnitude counts.
+        """
+        from isac2.images.ctf_kernels import add_weighed
+
+        terms = ctf_phase_terms(ctf, pixel_size_in_angstroms)
+        known = np.zeros(len(images), np.bool_) if flipped is None else flipped
+        step = _images_a_tile(images.shape[-1])
+        total = self.weighed.view(np.float64)
+        for start in range(0, len(images), step):
+            tile = slice(start, start + step)
+            spectra = _padded_transform(images[tile]).view(np.float32)
+            add_weighed(spectra, terms[tile], known[tile], groups[tile], total, self.squares)
 
 
 def ring_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -151,29 +197,23 @@ def ring_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray((total / np.bincount(ring, weight.ravel()))[: box // 2 + 1])
 
 
-def divide_by_ctf(
-    weighed: NDArray[np.floating], squares: NDArray[np.float64], noise: NDArray[np.float64]
-) -> NDArray[np.float32]:
+def divide_by_ctf(sums: CtfSums, noise: NDArray[np.float64]) -> NDArray[np.float32]:
     """Divide sums of weighed images by the sums of squared CTFs.
 
     Parameters
     ----------
-    weighed : floating (..., n, n)
-        Sums of what `weigh_by_ctf` gave.
-    squares : float64 (..., 2 n, n + 1)
-        Of `sum_squared_ctf` for the box 2 n.
+    sums : CtfSums
+        Of K groups of images of a box n.
     noise : float64 (k,)
         What is added to the squares, on rings at equal spacing from frequency 0 to Nyquist.
 
     Returns
     -------
-    float32 (..., n, n)
+    float32 (K, n, n)
     """
-    box = weighed.shape[-1]
+    box = sums.weighed.shape[-1] - 1
     rings = np.linspace(0.0, 0.5, len(noise))
-    added = np.interp(frequency_grid(2 * box), rings, noise)
-    spectrum = scipy.fft.rfft2(weighed, (2 * box, 2 * box))
-    below = squares + added
-    np.divide(spectrum, below, out=spectrum, where=below > 0)
-    found = scipy.fft.irfft2(spectrum, (2 * box, 2 * box), overwrite_x=True)[..., :box, :box]
+    below = sums.squares + np.interp(frequency_grid(2 * box), rings, noise)
+    spectrum = np.divide(sums.weighed, below, out=np.zeros_like(sums.weighed), where=below > 0)
+    found = scipy.fft.irfft2(spectrum, (2 * box, 2 * box), overwrite_x=True)[:, :box, :box]
     return np.asarray(found, dtype=np.float32)

@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["add_squared_ctf", "multiply_by_ctf"]
+__all__ = ["add_weighed", "multiply_by_ctf"]
 
 _HALF, _ONE, _TWO = np.float32(0.5), np.float32(1.0), np.float32(2.0)
 # of sin(pi a) in odd powers of a, to 6e-8 for a up to a half
@@ -65,12 +65,27 @@ def multiply_by_ctf(spectra: Any, terms: Any, flipped: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def add_squared_ctf(terms: Any, groups: Any, sums: Any) -> None:
-    """Add the square of each CTF, terms float64 (b, 5), to its group's sum (k, n, n // 2 + 1)."""
-    box = sums.shape[1]
-    row = np.empty(sums.shape[2], np.float32)
-    for b in range(terms.shape[0]):
-        for j in range(box):
-            _ctf_row(terms[b], _row_frequency(j, box), box, row)
+def add_weighed(
+    spectra: Any, terms: Any, flipped: Any, groups: Any, sums: Any, squares: Any
+) -> None:
+    """Add transforms, times their CTFs, and the squares of the CTFs to their groups' sums.
+
+    spectra, float32 (b, n, n + 2), are real and imaginary parts beside each other; terms float64
+    (b, 5); flipped bool (b,) as for `multiply_by_ctf`; groups int64 (b,); sums float64
+    (k, n, n + 2) and squares float64 (k, n, n // 2 + 1). Each coefficient is added in the order of
+    the images, so that sums do not depend on how many come at once.
+    """
+    box = spectra.shape[1]
+    row = np.empty(squares.shape[2], np.float32)
+    for j in range(box):
+        v = _row_frequency(j, box)
+        for b in range(spectra.shape[0]):
+            _ctf_row(terms[b], v, box, row)
+            if flipped[b]:
+                row = np.abs(row)
+            spectrum, total, square = spectra[b, j], sums[groups[b], j], squares[groups[b], j]
             for i in range(row.size):
-                sums[groups[b], j, i] += row[i] * row[i]
+                c = row[i]
+                total[2 * i] += c * spectrum[2 * i]
+                total[2 * i + 1] += c * spectrum[2 * i + 1]
+                square[i] += c * c
