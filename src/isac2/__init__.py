@@ -14,6 +14,9 @@ __all__ = ["RunResult", "__version__", "classify", "read_run"]
 def __getattr__(name: str) -> Any:
     """Load what notebooks use when it is first asked for, so that the command line starts fast."""
     if name in ("RunResult", "classify", "read_run"):
+        from isac2.run.compiling import make_room_for_kernels
+
+        make_room_for_kernels()
         from isac2.run import results
 
         return getattr(results, name)

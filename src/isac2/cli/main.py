@@ -15,6 +15,7 @@ import click
 
 from isac2 import __version__
 from isac2.errors import Isac2Error
+from isac2.run.compiling import make_room_for_kernels
 from isac2.run.launcher import launched_rank
 from isac2.run.stopping import RunStopped
 
@@ -96,6 +97,7 @@ def run_command(command: click.Command, name: str, arguments: Sequence[str] | No
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    make_room_for_kernels()
     try:
         code = command.main(
             [word for word in given if word != "--debug"], prog_name=name, standalone_mode=False
