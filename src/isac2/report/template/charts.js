@@ -63,9 +63,9 @@ function histogram(values, { label, unit = "", from = -Infinity, to = Infinity, 
     chart.append(bar);
   });
   chart.append(element("svg:line", { class: "axis", x1: 0, x2: width, y1: floor, y2: floor }));
-  chart.append(text(0, height - 3, short(low), "start"));
+  chart.append(text(0, height - 3, counts.length > 1 ? short(low) : `${short(low)} ${unit}`, "start"));
   const end = Math.min(limit, low + step * counts.length);
-  if (counts.length) chart.append(text(Math.max(60, counts.length * wide), height - 3, `${short(end)} ${unit}`, "end"));
+  if (counts.length > 1) chart.append(text(Math.max(60, counts.length * wide), height - 3, `${short(end)} ${unit}`, "end"));
   return chart;
 }
 
