@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from isac2.alignment.backends import cpu
 from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.search import discrete_angles, reference_coefficients
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
@@ -73,3 +75,50 @@ def test_the_schedule_rises_and_shakes() -> None:
     assert schedule.cutoff(0) == pytest.approx(0.1)
     assert schedule.cutoff(29) == pytest.approx(0.4)
     assert [n + 1 for n in range(30) if schedule.is_shaken(n)] == [4, 8, 12, 16, 20]
+
+
+def test_one_round_aligns_too() -> None:
+    found = ReferenceFreeAligner(
+        SearchSpace(RADIUS), ReferenceFreeSchedule(1, 0.4, 0.2, 90.0)
+    ).align(
+        views(true_poses(), 1.0), np.arange(COUNT), np.zeros((COUNT, 2)), [np.random.default_rng(1)]
+    )
+    assert np.abs(centres_from_poses(found)).max() > 0
+
+
+def test_a_shaken_round_finds_multiples_of_its_angle_only() -> None:
+    space = SearchSpace(RADIUS)
+    geometry, table = space.geometry(0.3), space.sampling_table(0.3)
+    images = views(true_poses(), 0.5)
+    bank = cpu.ring_bank(images, np.arange(COUNT), np.zeros((COUNT, 2)), geometry, table)
+    reference = reference_coefficients(particle()[None], geometry)
+    angles = discrete_angles(30.0, geometry.n_orders), None
+    found = cpu.find_peaks(bank, np.zeros(COUNT, np.int64), reference, angles, table, refine=False)
+    turns = np.rad2deg(found.angle[:, 0]) / 30.0
+    np.testing.assert_allclose(turns, turns.round(), atol=1e-9)
+    assert len(np.unique(turns.round())) > 3
+
+
+@pytest.mark.parametrize("own_weight", [0.0, 1.0])
+def test_an_image_without_weight_does_not_see_where_it_began(own_weight: float) -> None:
+    """Image 0 of four begins at many angles, the others where they are: what comes of it?"""
+    images, count = views(true_poses(), 1.0), 4
+    schedule = ReferenceFreeSchedule(2, 0.4, 0.2, 90.0)  # one round
+    aligner = ReferenceFreeAligner(SearchSpace(RADIUS), schedule, own_weight)
+    angles = [StartAngles(first) for first in range(0, 360, 30)]
+    found = aligner.align(images, np.arange(count), np.zeros((count, 2)), angles)  # type: ignore[arg-type]
+    spread = np.abs(np.exp(1j * np.deg2rad(found["alpha"][:, 0])).mean())
+    assert (spread > 1 - 1e-9) == (own_weight == 0)
+
+
+class StartAngles:
+    """Draws the same angles and mirrors always, but for the first image's angle."""
+
+    def __init__(self, first_angle_deg: float) -> None:
+        self._first = np.deg2rad(first_angle_deg)
+
+    def uniform(self, low: float, high: float, count: int) -> NDArray[np.float64]:
+        return np.concatenate([[self._first], np.linspace(low, high, count - 1)])
+
+    def integers(self, low: int, high: int, count: int) -> NDArray[np.int64]:
+        return np.arange(low, low + count) % high

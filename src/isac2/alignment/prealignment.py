@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.centring import centre_average
-from isac2.alignment.search import angle_grid, reference_coefficients
+from isac2.alignment.search import angle_grid, discrete_angles, reference_coefficients
 from isac2.alignment.space import SearchSpace, centres_from_poses, poses_from_search
 from isac2.images.filters import fourier_shift, tanh_low_pass
 from isac2.images.resample import resample
@@ -210,19 +210,20 @@ def _align_to_average(
     geometry, table = space.geometry(limit), space.sampling_table(limit)
     angles = angle_grid(geometry.n_orders)
     if shaken:
-        angles = cpu.AngleGrid(np.pi / 2, geometry.n_orders)
+        angles = discrete_angles(90.0, geometry.n_orders)
     reference = reference_coefficients(average[None], geometry)
     middles = space.permitted(centres_from_poses(poses), images.shape[-1])
 
     def align_block(first: int) -> tuple[NDArray[np.float64], cpu.Peaks]:
         some = slice(first, first + _IMAGES_A_BLOCK)
         bank = cpu.ring_bank(images, rows[some], middles[some], geometry, table)
+        alike = np.zeros(len(bank.values), np.int64)
         return middles[some], cpu.find_peaks(
-            bank, reference, geometry, (angles, None), table, refine=not shaken
+            bank, alike, reference, (angles, None), table, refine=not shaken
         )
 
     found = workers.map(align_block, range(0, len(rows), _IMAGES_A_BLOCK))
-    centres = np.concatenate([centre + peaks.move[0] for centre, peaks in found])
-    angle = np.concatenate([peaks.angle[0] for _, peaks in found])
-    mirror = np.concatenate([peaks.mirror[0] for _, peaks in found])
+    centres = np.concatenate([centre + peaks.move[:, 0] for centre, peaks in found])
+    angle = np.concatenate([peaks.angle[:, 0] for _, peaks in found])
+    mirror = np.concatenate([peaks.mirror[:, 0] for _, peaks in found])
     return poses_from_search(centres, angle, mirror)

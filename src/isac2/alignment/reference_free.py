@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
+from isac2.alignment.backends.packing import Packing
 from isac2.alignment.ring_filter import RingFilter
 from isac2.alignment.rings import RingGeometry, SamplingTable
-from isac2.alignment.search import angle_grid, coarse_grid
+from isac2.alignment.search import angle_grid, coarse_grid, discrete_angles
 from isac2.alignment.space import SearchSpace, poses_from_search
+from isac2.images.filters import end_of_pass_band
 from isac2.poses import PoseArray
 
 __all__ = ["ReferenceFreeAligner", "ReferenceFreeSchedule"]
 
-_IMAGES_A_BLOCK = 128
+_FOLDS = 10
 _FIRST_CUTOFF = 0.1
-_COARSEST_STEP = 0.5  # radians: wider grids of angles are there to shake, not to be refined
 _SHAKE_EVERY = 4
 _CALM_ROUNDS = 10
-_ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class ReferenceFreeSchedule:
     Attributes
     ----------
     rounds : int
-        Number of averages that are made.
+        Number of averages that are made; the last one is what comes out, and nothing is aligned to
+        it unless it is the only one.
     last_cutoff : float
         The average's low-pass cut-off rises linearly from 0.1 to this (1/px).
     falloff : float
@@ -69,42 +70,51 @@ class _Plan:
     ----------
     geometry : RingGeometry
     table : SamplingTable
-    filters : tuple of list of float32 (r, r)
-        For each round, one matrix an angular order: low-pass filter and area weights.
+    packing : Packing
+    filters : tuple of float32 (..,)
+        For each round, the matrices of all angular orders: low-pass filter and area weights.
+    orders : tuple of int
+        For each round, how many angular orders its average holds.
     angles : tuple of (cpu.AngleGrid, cpu.AngleGrid or None)
         For each round, all angles, and coarse ones to begin with.
     """
 
     geometry: RingGeometry
     table: SamplingTable
-    filters: tuple[list[NDArray[np.float32]], ...]
+    packing: Packing
+    filters: tuple[NDArray[np.float32], ...]
+    orders: tuple[int, ...]
     angles: tuple[tuple[cpu.AngleGrid, cpu.AngleGrid | None], ...]
 
 
 @lru_cache(maxsize=8)
 def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
     """Tables for all rounds; they take longer to make than a group to align, so they are kept."""
-    limit = min(0.5, schedule.last_cutoff * _ROLL_OFF)
+    limit = end_of_pass_band(schedule.last_cutoff, schedule.falloff)
     geometry = space.geometry(limit)
     low_pass = RingFilter(geometry, schedule.falloff)
     weights = geometry.weights.astype(np.float32)[:, None]
-    filters: list[list[NDArray[np.float32]]] = []
+    packing = Packing(geometry)
+    filters: list[NDArray[np.float32]] = []
+    orders: list[int] = []
     angles: list[tuple[cpu.AngleGrid, cpu.AngleGrid | None]] = []
-    for number in range(schedule.rounds - 1):
+    for number in range(max(1, schedule.rounds - 1)):
         cutoff = schedule.cutoff(number)
-        n_orders = space.geometry(min(0.5, cutoff * _ROLL_OFF)).n_orders
+        n_orders = space.geometry(end_of_pass_band(cutoff, schedule.falloff)).n_orders
         n_orders = min(n_orders, geometry.n_orders)
         matrices = low_pass.matrices(cutoff, n_orders)
         # the correlation weighs rings by their area: put that into the filter
-        filters.append([m * weights[geometry.first_ring[o] :] for o, m in enumerate(matrices)])
-        step = float(np.deg2rad(schedule.discrete_angle))
+        weighted = [m * weights[geometry.first_ring[o] :] for o, m in enumerate(matrices)]
+        filters.append(packing.filter_matrices(weighted))
+        orders.append(n_orders)
         if schedule.is_shaken(number):
-            angles.append((cpu.AngleGrid(step, n_orders), None))
+            angles.append((discrete_angles(schedule.discrete_angle, n_orders), None))
         else:
             # the last round decides on the translations, and does without short cuts
-            last = number == schedule.rounds - 2
+            last = number >= schedule.rounds - 2
             angles.append((angle_grid(n_orders), None if last else coarse_grid(n_orders)))
-    return _Plan(geometry, space.sampling_table(limit), tuple(filters), tuple(angles))
+    table = space.sampling_table(limit)
+    return _Plan(geometry, table, packing, tuple(filters), tuple(orders), tuple(angles))
 
 
 class ReferenceFreeAligner:
@@ -114,10 +124,18 @@ class ReferenceFreeAligner:
     ----------
     space : SearchSpace
     schedule : ReferenceFreeSchedule
+    own_weight : float
+        Weight of an image in the average that it is aligned to itself; the others have 1. (For
+        speed the images fall into ten parts, and each image's whole part has this weight.)
     """
 
-    def __init__(self, space: SearchSpace, schedule: ReferenceFreeSchedule) -> None:
+    def __init__(
+        self, space: SearchSpace, schedule: ReferenceFreeSchedule, own_weight: float = 1.0
+    ) -> None:
         self._space = space
+        self._schedule = schedule
+        self._own_weight = own_weight
+        self._folds = 1 if own_weight == 1.0 else _FOLDS
         self._plan = _plan(space, schedule)
 
     def align(
@@ -144,70 +162,48 @@ class ReferenceFreeAligner:
         POSE (L, m)
         """
         middles = self._space.permitted(centres, images.shape[-1])
-        blocks = [
-            slice(first, min(first + _IMAGES_A_BLOCK, len(rows)))
-            for first in range(0, len(rows), _IMAGES_A_BLOCK)
-        ]
-        banks = [
-            cpu.ring_bank(images, rows[b], middles[b], self._plan.geometry, self._plan.table)
-            for b in blocks
-        ]
-        peaks = _random_start(blocks, len(rows), generators)
-        scratch = cpu.Scratch()
         plan = self._plan
-        for filters, angles in zip(plan.filters, plan.angles, strict=True):
-            references = self._filtered_average(banks, peaks, filters, len(generators))
-            shaken = angles[0].step >= _COARSEST_STEP
-            peaks = [
-                cpu.find_peaks(
-                    bank, references, plan.geometry, angles, plan.table, not shaken, scratch
-                )
-                for bank in banks
-            ]
-        move, angle, mirror = (
-            np.concatenate([getattr(p, name) for p in peaks], axis=1)
-            for name in ("move", "angle", "mirror")
-        )
-        return poses_from_search(middles + move, angle, mirror)
+        bank = cpu.ring_bank(images, rows, middles, plan.geometry, plan.table)
+        folds = np.arange(len(rows)) % self._folds
+        peaks = _random_start(len(rows), generators)
+        for number, angles in enumerate(plan.angles):
+            averages = self._averages(bank, folds, peaks, number)
+            shaken = self._schedule.is_shaken(number)
+            peaks = cpu.find_peaks(bank, folds, averages, angles, plan.table, not shaken)
+        poses = poses_from_search(middles[:, None] + peaks.move, peaks.angle, peaks.mirror)
+        return np.ascontiguousarray(poses.T)
 
-    def _filtered_average(
-        self,
-        banks: list[cpu.RingBank],
-        peaks: list[cpu.Peaks],
-        filters: list[NDArray[np.float32]],
-        runs: int,
-    ) -> NDArray[np.float32]:
-        """Filtered, area-weighted average of each run, float32 (2, c, L)."""
-        geometry = self._plan.geometry
-        sums = np.zeros((2, geometry.n_coefficients, runs))
-        for bank, found in zip(banks, self._without_drift(peaks), strict=True):
-            cpu.add_rotated(bank, geometry, len(filters), found, sums)
-        count = sum(found.angle.shape[1] for found in peaks)
-        average: NDArray[np.float32] = (sums / count).astype(np.float32)
-        filtered: NDArray[np.float32] = np.zeros_like(average)
-        for order, matrix in enumerate(filters):
-            some = slice(geometry.order_starts[order], geometry.order_starts[order + 1])
-            filtered[:, some] = matrix @ average[:, some]
-        return filtered
+    def _averages(
+        self, bank: cpu.RingBank, folds: NDArray[np.int64], peaks: cpu.Peaks, number: int
+    ) -> cpu.References:
+        """For the images of each fold, the filtered average of all in each run.
 
-    def _without_drift(self, peaks: list[cpu.Peaks]) -> list[cpu.Peaks]:
+        An image finds itself in an average that it helped to make, and tends to stay where it is.
+        """
+        plan = self._plan
+        peaks = self._without_drift(peaks)
+        sums = cpu.add_rotated(bank, folds, self._folds, plan.orders[number], peaks)
+        counts = np.bincount(folds, minlength=self._folds)
+        taken = np.where(counts < len(folds), 1.0 - self._own_weight, 0.0)  # one fold sees itself
+        total = sums.sum(axis=0, dtype=np.float64)
+        weight = (len(folds) - taken * counts)[:, None, None]
+        averages = ((total - taken[:, None, None] * sums) / weight).astype(np.float32)
+        return cpu.filtered(averages, plan.packing, plan.filters[number])
+
+    def _without_drift(self, peaks: cpu.Peaks) -> cpu.Peaks:
         """Poses with the mean translation in the average's frame taken out of every image.
 
         Nothing else holds the average: it would drift with all its images, and images that lie off
         their centres would be turned until they all lie off to the same side.
         """
-        turned = [_in_average_frame(p.move, p) for p in peaks]
-        drift = np.concatenate(turned, axis=1).mean(axis=1, keepdims=True)  # (L, 1, 2)
-        centred = []
-        for found in peaks:
-            move = found.move - _in_image_frame(drift, found)
-            distance = ((move[:, :, None] - self._plan.table.shifts) ** 2).sum(axis=-1)
-            centred.append(replace(found, shift=distance.argmin(axis=2)))
-        return centred
+        drift = _in_average_frame(peaks.move, peaks).mean(axis=0)  # (L, 2)
+        move = peaks.move - _in_image_frame(drift, peaks)
+        distance = ((move[:, :, None] - self._plan.table.shifts) ** 2).sum(axis=-1)
+        return replace(peaks, shift=distance.argmin(axis=2))
 
 
 def _in_average_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
-    """Turn vectors (L, m, 2) of the images into the frame of their averages."""
+    """Turn vectors (m, L, 2) of the images into the frame of their averages."""
     cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
     x, y = vectors[..., 0], vectors[..., 1]
     sign = np.where(peaks.mirror == 1, -1.0, 1.0)
@@ -215,28 +211,16 @@ def _in_average_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray
 
 
 def _in_image_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
-    """Turn vectors (L, m or 1, 2) of the averages back into the frames of their images."""
+    """Turn vectors (L, 2) of the averages back into the frames of their images, (m, L, 2)."""
     cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
     x, y = np.where(peaks.mirror == 1, -1.0, 1.0) * vectors[..., 0], vectors[..., 1]
     return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
 
 
-def _random_start(
-    blocks: list[slice], count: int, generators: list[np.random.Generator]
-) -> list[cpu.Peaks]:
+def _random_start(count: int, generators: list[np.random.Generator]) -> cpu.Peaks:
     """Random angles and mirrors at the present centres."""
-    angle = np.stack([g.uniform(0.0, 2 * np.pi, count) for g in generators])
-    mirror = np.stack([g.integers(0, 2, count) for g in generators]).astype(np.int8)
+    angle = np.stack([g.uniform(0.0, 2 * np.pi, count) for g in generators], axis=1)
+    mirror = np.stack([g.integers(0, 2, count) for g in generators], axis=1).astype(np.int8)
     value = np.zeros(angle.shape, np.float32)
     shift = np.zeros(angle.shape, np.int64)
-    move = np.zeros((*angle.shape, 2))
-    return [
-        cpu.Peaks(
-            value[:, b],
-            shift[:, b],
-            move[:, b],
-            np.ascontiguousarray(angle[:, b]),
-            mirror[:, b],
-        )
-        for b in blocks
-    ]
+    return cpu.Peaks(value, shift, np.zeros((*angle.shape, 2)), angle, mirror)

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
+from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry
 from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.poses import PoseArray
 from isac2.workers import Workers
 
-__all__ = ["Alignment", "align_to_assigned", "angle_grid", "angular_coefficients", "search"]
+__all__ = [
+    "Alignment",
+    "align_to_assigned",
+    "angle_grid",
+    "angular_coefficients",
+    "coarse_grid",
+    "discrete_angles",
+    "reference_coefficients",
+    "search",
+]
 
 _IMAGES_A_BLOCK = 64
-_REFERENCES_A_BLOCK = 5  # with more, their products leave the cache
 _COARSE_ORDERS = 28
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
 
@@ -41,10 +49,17 @@ class Alignment:
     similarity: NDArray[np.float32]
 
 
+def quarter_grid(n_orders: int) -> cpu.AngleGrid:
+    """Angles over a quarter turn, both ends included, made up to whole vectors."""
+    least = _ANGLES_A_ORDER * n_orders
+    count = int(np.ceil((least + 1) / LANES)) * LANES
+    return cpu.AngleGrid(np.linspace(0.0, np.pi / 2, count), n_orders, quarters=True)
+
+
 @lru_cache(maxsize=64)
 def angle_grid(n_orders: int) -> cpu.AngleGrid:
     """Angles fine enough that the best of them lies on the highest peak of `n_orders` orders."""
-    return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * n_orders)), n_orders)
+    return quarter_grid(n_orders)
 
 
 @lru_cache(maxsize=64)
@@ -53,18 +68,24 @@ def coarse_grid(n_orders: int) -> cpu.AngleGrid | None:
     orders = _COARSE_ORDERS
     if n_orders < 1.5 * orders:
         return None
-    return cpu.AngleGrid(np.pi / 2 / int(np.ceil(_ANGLES_A_ORDER * orders)), orders)
+    return quarter_grid(orders)
+
+
+def discrete_angles(step: float, n_orders: int) -> cpu.AngleGrid:
+    """All multiples of an angle (deg) in a turn, and nothing between."""
+    angles = np.deg2rad(np.arange(0.0, 360.0 - 1e-6, step))
+    return cpu.AngleGrid(angles, n_orders, quarters=False)
 
 
 def reference_coefficients(
     references: NDArray[np.float32], geometry: RingGeometry
-) -> NDArray[np.float32]:
-    """Weighted ring coefficients of references (k, n, n), float32 (2, c, k)."""
+) -> cpu.References:
+    """Weighted ring coefficients of references (k, n, n)."""
     table = geometry.sampling_table(np.zeros((1, 2)))
     rows = np.arange(len(references))
     centres = np.zeros((len(references), 2))
     bank = cpu.ring_bank(references, rows, centres, geometry, table, normalise=False)
-    return cpu.references_from_bank(bank, geometry)
+    return cpu.references_from_bank(bank)
 
 
 def angular_coefficients(
@@ -83,7 +104,7 @@ def angular_coefficients(
     rows = np.arange(len(images))
     bank = cpu.ring_bank(images, rows, np.zeros((len(images), 2)), geometry, table, normalise=False)
     weights = np.sqrt(geometry.weights[geometry.coefficient_ring]).astype(np.float32)
-    values = (bank.real[:, 0] + 1j * bank.imag[:, 0]) * weights[:, None]
+    values = bank.coefficients() * weights[:, None]
     return values.astype(np.complex64), geometry.coefficient_order
 
 
@@ -129,18 +150,11 @@ def search(
     middles = space.permitted(centres, images.shape[-1])
     # where nobody keeps a block this takes no memory: the system gives zeros when they are touched
     similarity = np.zeros((len(rows), len(references)), np.float32)
-    cuts = np.linspace(0, len(references), -(-len(references) // _REFERENCES_A_BLOCK) + 1)
-    parts = [slice(int(a), int(b)) for a, b in pairwise(cuts)]
 
     def search_block(first: int) -> NDArray[np.float32]:
         last = min(first + _IMAGES_A_BLOCK, len(rows))
         bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
-        scratch = cpu.Scratch()
-        found = np.empty((last - first, len(references)), np.float32)
-        for some in parts:
-            best = cpu.correlate(bank, coefficients[:, :, some], geometry, angles, coarse, scratch)
-            found[:, some] = best.T
-        return found
+        return cpu.find_largest(bank, coefficients, angles, coarse)
 
     def keep(first: int, found: NDArray[np.float32]) -> None:
         similarity[first : first + len(found)] = found
@@ -168,23 +182,21 @@ def align_to_assigned(
     angles = angle_grid(geometry.n_orders)
     coefficients = reference_coefficients(references, geometry)
     middles = space.permitted(centres, images.shape[-1])
-    order = np.argsort(assigned, kind="stable")
-    cuts = np.flatnonzero(np.diff(assigned[order])) + 1
+    # one kind of images a group: each is compared with its own reference only
+    own = cpu.References(coefficients.values.transpose(1, 0, 2).copy(), coefficients.packing)
     blocks = [
-        group[first : first + _IMAGES_A_BLOCK]
-        for group in np.split(order, cuts)
-        for first in range(0, len(group), _IMAGES_A_BLOCK)
+        np.arange(first, min(first + _IMAGES_A_BLOCK, len(rows)))
+        for first in range(0, len(rows), _IMAGES_A_BLOCK)
     ]
     angle, mirror = np.empty(len(rows)), np.empty(len(rows), np.int8)
     found, similarity = np.empty((len(rows), 2)), np.empty(len(rows), np.float32)
 
     def align_block(block: NDArray[np.int64]) -> cpu.Peaks:
         bank = cpu.ring_bank(images, rows[block], middles[block], geometry, table)
-        one = coefficients[:, :, assigned[block[0]]][:, :, None]
-        return cpu.find_peaks(bank, one, geometry, (angles, None), table)
+        return cpu.find_peaks(bank, assigned[block], own, (angles, None), table)
 
     for block, peaks in zip(blocks, workers.map(align_block, blocks), strict=True):
-        angle[block], mirror[block] = peaks.angle[0], peaks.mirror[0]
-        found[block] = middles[block] + peaks.move[0]
-        similarity[block] = peaks.value[0]
+        angle[block], mirror[block] = peaks.angle[:, 0], peaks.mirror[:, 0]
+        found[block] = middles[block] + peaks.move[:, 0]
+        similarity[block] = peaks.value[:, 0]
     return Alignment(poses_from_search(found, angle, mirror), similarity)

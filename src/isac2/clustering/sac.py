@@ -22,7 +22,7 @@ from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
 from isac2.clustering.symmetry import bring_together, symmetry_operations
-from isac2.images.filters import tanh_low_pass
+from isac2.images.filters import end_of_pass_band, tanh_low_pass
 from isac2.images.transform import average_in_poses
 from isac2.poses import PoseArray, compose, make_poses
 from isac2.workers import Workers
@@ -45,8 +45,10 @@ _STILL_GROWING = 0.05
 _TRUSTED_FREQUENCY = (
     0.25  # 1/px: beyond it a group's average is its own noise, and so are its poses
 )
+_OWN_WEIGHT = 0.3
+"""Of an image in the average that it is aligned to when its group is tested: with 1 faint images
+stay wherever they happen to begin, with 0 what belongs nowhere is posed alike every time."""
 _SYMMETRY_FREQUENCY = 0.3  # 1/px: the detail that decides whether an average is symmetric
-_ROLL_OFF = 1.25  # a tanh filter of fall-off 0.2 has died away at this multiple of its cut-off
 
 Notify = Callable[[str], None]
 
@@ -155,7 +157,7 @@ def equal_size_k_means_pass(
     averages : float32 (K, n, n)
     """
     space = search_space(parameters)
-    limit = min(0.5, _ROLL_OFF * frequency)
+    limit = end_of_pass_band(frequency, parameters.falloff)
     references = tanh_low_pass(references, frequency, parameters.falloff)
     centres = centres_from_poses(poses)
     similarity = search(images, pool, centres, references, space, workers, limit)
@@ -239,7 +241,7 @@ def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )
-    return ReferenceFreeAligner(search_space(parameters), schedule)
+    return ReferenceFreeAligner(search_space(parameters), schedule, _OWN_WEIGHT)
 
 
 def test_group(

@@ -6,7 +6,13 @@ import numpy as np
 import scipy.fft
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["fourier_shift", "frequency_grid", "tanh_low_pass", "tanh_response"]
+__all__ = [
+    "end_of_pass_band",
+    "fourier_shift",
+    "frequency_grid",
+    "tanh_low_pass",
+    "tanh_response",
+]
 
 
 def frequency_grid(box: int) -> NDArray[np.float64]:
@@ -69,6 +75,19 @@ def tanh_response(
     return np.asarray(
         0.5 * (np.tanh(steepness * (distance + cutoff)) - np.tanh(steepness * (distance - cutoff)))
     )
+
+
+def end_of_pass_band(cutoff: float, falloff: float) -> float:
+    """Frequency (1/px), Nyquist's at most, beyond which `tanh_response` lets 2 % through or less.
+
+    Examples
+    --------
+    >>> end_of_pass_band(0.2, 0.2)
+    0.25
+    >>> bool(tanh_response(np.array([0.25]), 0.2, 0.2)[0] < 0.02)
+    True
+    """
+    return min(0.5, cutoff * (1.0 + 1.25 * falloff))
 
 
 def tanh_low_pass(

@@ -1,67 +1,92 @@
-"""The CPU backend: single-threaded BLAS for the products, compiled loops for the rest.
+"""The CPU backend: ring samples by compiled loops, transforms by BLAS, correlations in registers.
 
-Callers run blocks on threads; everything here releases the interpreter lock for its long parts and
-holds no state, and the shape of a block alone decides its bits.
+Callers run blocks of images on threads; everything here releases the interpreter lock for its long
+parts and holds no state. The bits of an image's result do not depend on the other images of its
+block, but for the margin of a coarse search.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import kernels
+from isac2.alignment.backends import correlation, sampling
+from isac2.alignment.backends.lanes import LANES
+from isac2.alignment.backends.packing import Packing, aligned_zeros
 from isac2.alignment.rings import RingGeometry, SamplingTable
-
-_TAPS = 8
-_VECTOR = 16
-_COARSE_MARGIN = 3.5  # standard deviations of what the coarse correlation leaves out
-_TILE = 64  # images that are sampled together: their windows fit the cache
 
 __all__ = [
     "AngleGrid",
     "Peaks",
+    "References",
     "RingBank",
-    "Scratch",
     "add_rotated",
-    "correlate",
+    "filtered",
+    "find_largest",
     "find_peaks",
     "references_from_bank",
     "ring_bank",
 ]
 
+_TAPS = 8
+_VECTOR = 16
+_TILE = 64  # images that are sampled together: their windows fit the cache
+_REFERENCES_A_BLOCK = 24  # whose correlations with an image fit the cache
+_MARGIN = 3.5  # standard deviations of what the coarse correlation leaves out
+
 
 @dataclass(frozen=True)
 class RingBank:
-    """Packed angular coefficients of a block of images at every translation.
+    """Ring coefficients of images at every translation, packed for the compiled loops.
 
     Attributes
     ----------
-    real, imag : float32 (c, s, b)
-        Coefficient c of image b moved to translation s; zero mean and unit variance over the rings.
+    values : float32 (b, v * s)
+        As `Packing` lays them out; zero mean and unit variance over the rings.
+    packing : Packing
+    n_shifts : int
+        Number of translations s.
     """
 
-    real: NDArray[np.float32]
-    imag: NDArray[np.float32]
+    values: NDArray[np.float32]
+    packing: Packing
+    n_shifts: int
+
+    def first_translation(self) -> NDArray[np.float32]:
+        """Packed values at the first translation, float32 (b, v)."""
+        pieces = [
+            self.values[:, start * self.n_shifts * 2 * LANES :][:, : rings * 2 * LANES]
+            for start, rings in zip(*self.packing.blocks, strict=True)
+        ]
+        return np.concatenate(pieces, axis=1)
+
+    def coefficients(self, shift: int = 0) -> NDArray[np.complex64]:
+        """Coefficients at one translation, order by order, complex64 (c, b)."""
+        geometry = self.packing.geometry
+        ring, order = geometry.coefficient_ring, geometry.coefficient_order
+        places = self.packing.places(ring, order, self.n_shifts)
+        places += shift * self.packing.rings[order // LANES] * 2 * LANES
+        both: NDArray[np.complex64] = self.values[:, places] + 1j * self.values[:, places + LANES]
+        return both.T
 
 
 @dataclass(frozen=True)
 class Peaks:
-    """Best correlation of each (reference, image) and where it lies.
+    """Best correlation of each image with each reference, and where it lies.
 
     Attributes
     ----------
-    value : float32 (k, b)
-    shift : int64 (k, b)
+    value : float32 (b, k)
+    shift : int64 (b, k)
         Index of the translation.
-    move : float64 (k, b, 2)
+    move : float64 (b, k, 2)
         Translation of the peak, x and y, px: refined between the grid's.
-    angle : float64 (k, b)
+    angle : float64 (b, k)
         In-plane angle, radians, refined below the angular sample.
-    mirror : int8 (k, b)
+    mirror : int8 (b, k)
     """
 
     value: NDArray[np.float32]
@@ -73,36 +98,66 @@ class Peaks:
 
 @dataclass(frozen=True)
 class AngleGrid:
-    """Cosines and sines over a quarter of the angles for a number of angular orders.
+    """Cosines and sines of the angles that are tried, for a number of angular orders.
 
     Attributes
     ----------
-    step : float
-        Spacing of the angles, radians; pi / 2 divided by it should be a whole number.
+    angles : float64 (a,)
+        Radians.
     n_orders : int
+    quarters : bool
+        The angles are those of a quarter turn, and stand for a, -a, pi - a and pi + a.
     """
 
-    step: float
+    angles: NDArray[np.float64]
     n_orders: int
+    quarters: bool
+
+    @property
+    def step(self) -> float:
+        """Spacing of the angles, radians."""
+        return float(self.angles[1] - self.angles[0]) if len(self.angles) > 1 else 2 * np.pi
 
     @cached_property
-    def angles(self) -> NDArray[np.float64]:
-        """Angles of the first quarter, both ends included, radians, float64 (a,)."""
-        count = int(np.floor(np.pi / 2 / self.step + 1e-9)) + 1
-        return np.arange(count, dtype=np.float64) * self.step
+    def padded_angles(self) -> NDArray[np.float64]:
+        """The angles made up to whole vectors with the last one, float64 (16 n,)."""
+        missing = -len(self.angles) % LANES
+        return np.concatenate([self.angles, np.repeat(self.angles[-1:], missing)])
 
     @cached_property
-    def tables(self) -> tuple[NDArray[np.float32], ...]:
-        """Even cosines, odd cosines, even sines, odd sines, float32 (a, orders / 2).
+    def table(self) -> tuple[NDArray[np.float32], int, int, bool]:
+        """What `correlation` takes: flat table, even number of orders, vectors of angles, quarters.
 
         Orders above 0 count twice, once for their negative partner.
         """
-        order = np.arange(self.n_orders)
-        phase = self.angles[:, None] * order
-        twice = np.where(order == 0, 1.0, 2.0)
-        cosine, sine = (f(phase) * twice for f in (np.cos, np.sin))
-        parts = (cosine[:, ::2], cosine[:, 1::2], sine[:, ::2], sine[:, 1::2])
-        return tuple(np.ascontiguousarray(p, dtype=np.float32) for p in parts)
+        blocks = len(self.padded_angles) // LANES
+        orders = self.n_orders + self.n_orders % 2
+        order = np.arange(orders)
+        phase = order[:, None] * self.padded_angles
+        twice = np.where(order == 0, 1.0, np.where(order < self.n_orders, 2.0, 0.0))[:, None]
+        both = np.stack([np.cos(phase) * twice, np.sin(phase) * twice])
+        parts = both.reshape(2, orders, blocks, LANES).transpose(2, 1, 0, 3)
+        flat = aligned_zeros(parts.size)
+        flat[:] = parts.ravel()
+        return flat, orders, blocks, self.quarters
+
+
+_NO_GRID = (np.zeros(1, np.float32), 0, 0, True)
+
+
+@dataclass(frozen=True)
+class References:
+    """What images are compared with: packed coefficients, weighted by ring area.
+
+    Attributes
+    ----------
+    values : float32 (j, k, v)
+        k references for each of j kinds of images.
+    packing : Packing
+    """
+
+    values: NDArray[np.float32]
+    packing: Packing
 
 
 def ring_bank(
@@ -127,22 +182,18 @@ def ring_bank(
     normalise : bool
         Bring each image, at each translation, to zero mean and unit variance over its rings.
     """
-    samples = _ring_samples(images, rows, centres, table)
-    n_samples, n_shifts, n_lanes = samples.shape  # n_lanes: rows.size made up to whole vectors
-    lanes = n_shifts * n_lanes
-    flat = samples.reshape(n_samples, lanes)
-    mean, deviation = np.zeros(lanes), np.ones(lanes)
-    if normalise:
-        kernels.moments(flat, geometry.starts, geometry.weights, mean, deviation)
-    scale = np.divide(1.0, deviation, out=np.zeros(lanes), where=deviation > 0)
-    real, imag = _transform(flat, scale.astype(np.float32), geometry)
-    real[: len(geometry.lengths)] -= (mean * scale).astype(np.float32)
-    shape = (geometry.n_coefficients, n_shifts, n_lanes)
-    first = (slice(None), slice(None), slice(0, rows.size))
-    return RingBank(
-        np.ascontiguousarray(real.reshape(shape)[first]),
-        np.ascontiguousarray(imag.reshape(shape)[first]),
-    )
+    packing, n_shifts = Packing(geometry), len(table.shifts)
+    values = aligned_zeros(rows.size, packing.size * n_shifts)
+    for first in range(0, rows.size, _TILE):
+        some = slice(first, first + _TILE)
+        samples = _ring_samples(images, rows[some], centres[some], table)
+        flat = samples.reshape(len(samples), -1)
+        mean, deviation = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
+        if normalise:
+            sampling.moments(flat, geometry.starts, geometry.weights, mean, deviation)
+        scale = np.divide(1.0, deviation, out=np.zeros_like(mean), where=deviation > 0)
+        _transform(flat, mean * scale, scale.astype(np.float32), packing, values[some])
+    return RingBank(values, packing, n_shifts)
 
 
 def _ring_samples(
@@ -163,7 +214,7 @@ def _ring_samples(
         some = lane[first : first + _TILE]
         pixels = _centred_windows(images, rows[some], corners[some], weights[some], table.window)
         grid = (table.place, table.left, table.top, table.x_weights, table.y_weights)
-        kernels.sample_windows(pixels, table.window, grid, np.empty_like(pixels), samples, first)
+        sampling.sample_windows(pixels, table.window, grid, np.empty_like(pixels), samples, first)
     return samples
 
 
@@ -177,35 +228,44 @@ def _centred_windows(
     """Windows whose middle pixel is each image's centre, float32 (window * window, b)."""
     wide = window + _TAPS - 1
     pixels = np.empty((wide**2, rows.size), np.float32)
-    kernels.crop_windows(images, rows, corners, wide, pixels)
+    sampling.crop_windows(images, rows, corners, wide, pixels)
     moves = np.ascontiguousarray(weights.transpose(1, 2, 0))
     between = np.empty((wide * window, rows.size), np.float32)
     centred = np.empty((window**2, rows.size), np.float32)
-    kernels.shift_windows(pixels, window, moves, between, centred)
+    sampling.shift_windows(pixels, window, moves, between, centred)
     return centred
 
 
 def _transform(
-    samples: NDArray[np.float32], scale: NDArray[np.float32], geometry: RingGeometry
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Packed real and imaginary coefficients (c, l) of samples (p, l) times scale (l,)."""
+    samples: NDArray[np.float32],
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float32],
+    packing: Packing,
+    values: NDArray[np.float32],
+) -> None:
+    """Fill packed values (b, v * s) with the coefficients of samples (p, s * b made up)."""
+    geometry = packing.geometry
     lanes = samples.shape[1]
-    real = np.empty((geometry.n_coefficients, lanes), np.float32)
-    imag = np.empty_like(real)
+    n_shifts = values.shape[1] // packing.size
     half = int(geometry.lengths.max()) // 2
     folded = np.empty((2, half, lanes), np.float32)
-    spectrum = np.empty((int(geometry.orders.max()) + 1, lanes), np.float32)
+    spectrum = np.empty(lanes * (int(geometry.orders.max()) + 1), np.float32)
+    mean = mean.astype(np.float32)
     for ring, length in enumerate(geometry.lengths):
         some = samples[geometry.starts[ring] : geometry.starts[ring + 1]]
         parts = folded[:, : length // 2]
-        kernels.fold_ring(some, scale, parts[0], parts[1])
+        sampling.fold_ring(some, scale, parts[0], parts[1])
         for parity, matrix in enumerate(geometry.transforms[ring]):
             orders = np.arange(parity, geometry.orders[ring], 2)
-            where = geometry.order_starts[orders] + ring - geometry.first_ring[orders]
-            transformed = spectrum[: len(matrix)]
-            np.matmul(matrix, parts[parity], out=transformed)
-            kernels.pack_orders(transformed, where, real, imag)
-    return real, imag
+            if not len(orders):
+                continue
+            transformed = spectrum[: lanes * len(matrix)].reshape(lanes, len(matrix))
+            np.matmul(parts[parity].T, matrix.T, out=transformed)
+            if parity == 0:
+                transformed[:, 0] -= mean
+            places = packing.places(ring, orders, n_shifts)
+            steps = packing.rings[orders // LANES] * 2 * LANES
+            sampling.place_orders(transformed, places, steps, n_shifts, values)
 
 
 def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -221,238 +281,115 @@ def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
     return normalised
 
 
-def references_from_bank(bank: RingBank, geometry: RingGeometry) -> NDArray[np.float32]:
-    """Weigh reference coefficients by ring area, float32 (2, c, k): real and imaginary parts."""
-    weights = geometry.weights[geometry.coefficient_ring].astype(np.float32)[:, None]
-    return np.stack([bank.real[:, 0, :] * weights, bank.imag[:, 0, :] * weights])
+def references_from_bank(bank: RingBank) -> References:
+    """Weigh coefficients (at one translation) by ring area: k references for every image."""
+    values = aligned_zeros(1, *bank.values.shape)
+    np.multiply(bank.values, bank.packing.weights, out=values[0])
+    return References(values, bank.packing)
 
 
-class Scratch:
-    """Memory that is used again and again: fresh pages would cost more than the sums in them."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[np.float32]] = {}
-
-    def array(self, name: str, *shape: int) -> NDArray[np.float32]:
-        """An array with arbitrary content; it is the same memory for each use of a name."""
-        size = math.prod(shape)
-        buffer = self._buffers.get(name)
-        if buffer is None or buffer.size < size:
-            buffer = np.empty(size, np.float32)
-            self._buffers[name] = buffer
-        return buffer[:size].reshape(shape)
-
-
-def _products(
-    bank: RingBank,
-    references: NDArray[np.float32],
-    geometry: RingGeometry,
-    n_orders: int,
-    scratch: Scratch,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Sums over rings of real and imaginary parts, each float32 (m, 2 k, l), even orders first.
-
-    The first array has image real parts, the second imaginary; of the 2 k rows the first k are with
-    the reference's real part, the others with its imaginary part.
-    """
-    n_coefficients, n_shifts, n_images = bank.real.shape
-    lanes = n_shifts * n_images
-    count = references.shape[2]
-    weights = np.concatenate([references[0], references[1]], axis=1)  # (c, 2 k)
-    real = bank.real.reshape(n_coefficients, lanes)
-    imag = bank.imag.reshape(n_coefficients, lanes)
-    sums = scratch.array("products", 2, n_orders, 2 * count, lanes)
-    n_even = (n_orders + 1) // 2
-    for order in range(n_orders):
-        first, last = geometry.order_starts[order], geometry.order_starts[order + 1]
-        row = order // 2 if order % 2 == 0 else n_even + order // 2
-        left = weights[first:last].T
-        np.matmul(left, real[first:last], out=sums[0, row])
-        np.matmul(left, imag[first:last], out=sums[1, row])
-    return sums[0], sums[1]
-
-
-def correlate(
-    bank: RingBank,
-    references: NDArray[np.float32],
-    geometry: RingGeometry,
-    angles: AngleGrid,
-    coarse: AngleGrid | None,
-    scratch: Scratch,
+def find_largest(
+    bank: RingBank, references: References, angles: AngleGrid, coarse: AngleGrid | None
 ) -> NDArray[np.float32]:
-    """Best correlation of every image with every reference, float32 (k, b).
+    """Best correlation of every image with every reference, float32 (b, k).
 
     All translations are tried with the low orders and wide angles of `coarse`; those that come near
     the best of their pair, with all of `angles`. None tries all with all.
     """
-    _, n_shifts, n_images = bank.real.shape
-    count = references.shape[2]
-    lanes = count * n_shifts * n_images
-    with_real, with_imag = _products(bank, references, geometry, angles.n_orders, scratch)
-    shape = (angles.n_orders, 2, lanes)
-    products = (with_real.reshape(shape), with_imag.reshape(shape))
-    if coarse is None:
-        both = _largest(products, angles, angles.n_orders, None, scratch)
-        largest = both.max(axis=0).reshape(count, n_shifts, n_images)
-        best: NDArray[np.float32] = largest.max(axis=1)
-        return best
-    rough = _largest(products, coarse, angles.n_orders, None, scratch).max(axis=0)
-    chosen, owners = np.empty(lanes, np.int64), np.empty(lanes, np.int64)
-    margin = _COARSE_MARGIN * _deviation_of_rest(bank, references, geometry, coarse.n_orders)
-    found = kernels.choose_lanes(rough.reshape(count, n_shifts, n_images), margin, chosen, owners)
-    fine = _largest(products, angles, angles.n_orders, chosen[:found], scratch)
-    flat = np.empty(count * n_images, np.float32)
-    kernels.largest_by_owner(fine, owners[:found], flat)
-    return flat.reshape(count, n_images)
-
-
-def _deviation_of_rest(
-    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry, n_orders: int
-) -> NDArray[np.float32]:
-    """Standard deviation that all but the first orders give to the correlation, float32 (k,)."""
-    rest = slice(geometry.order_starts[n_orders], None)
-    power = np.square(bank.real[rest, 0]).mean(axis=1) + np.square(bank.imag[rest, 0]).mean(axis=1)
-    energy = np.square(references[0, rest]) + np.square(references[1, rest])
-    # each order above 0 counts twice in the correlation, and half of its power is in phase
-    deviation: NDArray[np.float32] = np.sqrt(2 * power @ energy)
-    return deviation
-
-
-def _largest(
-    products: tuple[NDArray[np.float32], ...],
-    angles: AngleGrid,
-    n_orders: int,
-    chosen: NDArray[np.int64] | None,
-    scratch: Scratch,
-    where: NDArray[np.int32] | None = None,
-) -> NDArray[np.float32]:
-    """Largest correlation over angles, direct and mirrored, of all or of chosen lanes (2, l).
-
-    products: two float32 (m, 2, l), of `n_orders` orders, even ones first; where int32 (2, l) gets
-    the angle of the quarter.
-    """
-    even, odd = (angles.n_orders + 1) // 2, angles.n_orders // 2
-    rows = np.concatenate([np.arange(even), (n_orders + 1) // 2 + np.arange(odd)])
-    sign = np.repeat(np.array([1.0, -1.0], np.float32), [even, odd])
-    lanes = products[0].shape[2] if chosen is None else len(chosen)
-    x = scratch.array("x", angles.n_orders, 2, lanes)
-    y = scratch.array("y", angles.n_orders, 2, lanes)
-    if chosen is None:
-        kernels.add_products(products, rows, sign, x, y)
-    else:
-        kernels.gather_products(products, rows, sign, chosen, x, y)
-    x, y = x.reshape(-1, 2 * lanes), y.reshape(-1, 2 * lanes)
-    sums = scratch.array("sums", 4, len(angles.angles), 2 * lanes)
-    parts = (x[:even], x[even:], y[:even], y[even:])
-    for table, part, out in zip(angles.tables, parts, sums, strict=True):
-        np.matmul(table, part, out=out)
-    largest = scratch.array("largest", 2 * lanes)
-    if where is None:
-        kernels.largest_over_angles(sums[0], sums[1], sums[2], sums[3], largest)
-    else:
-        kernels.best_over_angles(sums[0], sums[1], sums[2], sums[3], largest, where.reshape(-1))
-    return largest.reshape(2, lanes)
+    values = references.values[0]
+    out = np.empty((len(bank.values), len(values)), np.float32)
+    grids = angles.table, coarse.table if coarse else _NO_GRID
+    margins = _margins(bank, references, coarse)[0]
+    for first in range(0, len(values), _REFERENCES_A_BLOCK):
+        some = slice(first, first + _REFERENCES_A_BLOCK)
+        found = np.empty((len(bank.values), len(values[some])), np.float32)
+        correlation.find_largest(
+            bank.values, values[some], bank.packing.blocks, bank.n_shifts, grids, margins[some],
+            _signs(), found,
+        )  # fmt: skip
+        out[:, some] = found
+    return out
 
 
 def find_peaks(
-    bank: RingBank, references: NDArray[np.float32], geometry: RingGeometry,
-    angles: tuple[AngleGrid, AngleGrid | None], table: SamplingTable, refine: bool = True,
-    scratch: Scratch | None = None,
-) -> Peaks:  # fmt: skip
-    """Best correlation of every image with every reference, and its pose.
+    bank: RingBank,
+    owners: NDArray[np.int64],
+    references: References,
+    angles: tuple[AngleGrid, AngleGrid | None],
+    table: SamplingTable,
+    refine: bool = True,
+) -> Peaks:
+    """Best correlation of every image with its owner's references, and its pose.
 
     Parameters
     ----------
+    owners : int64 (b,)
+        Which of the j kinds of references each image is compared with.
     angles : tuple of AngleGrid
-        All angles, and the coarse ones of `correlate`, or None to try all with all.
+        All angles, and the coarse ones of `find_largest`, or None to try all with all.
     refine : bool
-        Go between the grids' angles and translations.
+        Go between the grids' angles.
     """
-    scratch = scratch or Scratch()
     fine, coarse = angles
-    _, n_shifts, n_images = bank.real.shape
-    count = references.shape[2]
-    with_real, with_imag = _products(bank, references, geometry, fine.n_orders, scratch)
-    products = tuple(p.reshape(fine.n_orders, 2, -1) for p in (with_real, with_imag))
-    lanes = count * n_shifts * n_images
-    chosen = np.arange(lanes)
-    owners = chosen // (n_shifts * n_images) * n_images + chosen % n_images
-    rough = None
-    if coarse is not None:
-        rough = _largest(products, coarse, fine.n_orders, None, scratch).max(axis=0)
-        rough = rough.reshape(count, n_shifts, n_images)
-        margin = _COARSE_MARGIN * _deviation_of_rest(bank, references, geometry, coarse.n_orders)
-        chosen, owners = np.empty_like(chosen), np.empty_like(owners)
-        found = kernels.choose_lanes(rough, margin, chosen, owners)
-        chosen, owners = chosen[:found], owners[:found]
-    where = np.empty((2, len(chosen)), np.int32)
-    values = _largest(products, fine, fine.n_orders, chosen, scratch, where)
-    pairs = count * n_images
-    best, lane, place = np.empty(pairs, np.float32), np.zeros(pairs, int), np.zeros(pairs, np.int32)
-    kernels.best_by_owner(values, where, chosen, owners, best, lane, place)
-    lane = lane.reshape(count, n_images) % (n_shifts * n_images)
-    value = np.empty((count, n_images), np.float32)
-    angle, mirror = np.empty(value.shape), np.empty(value.shape, np.int8)
-    kernels.locate_peaks(
-        (with_real, with_imag), lane, place.reshape(value.shape), fine.angles, refine,
-        value, angle, mirror,
+    shape = len(bank.values), references.values.shape[1]
+    peaks = Peaks(
+        np.empty(shape, np.float32), np.empty(shape, np.int64), np.empty((*shape, 2)),
+        np.empty(shape), np.empty(shape, np.int8),
     )  # fmt: skip
-    shift = lane // n_images
-    heights = values.max(axis=0).reshape(count, n_shifts, n_images) if rough is None else rough
-    return Peaks(value, shift, _refined_moves(heights, shift, table), angle, mirror)
+    correlation.find_peaks(
+        bank.values, owners, references.values, bank.packing.blocks,
+        (table.shifts, table.neighbours), (fine.table, coarse.table if coarse else _NO_GRID),
+        fine.padded_angles, fine.step if refine else 0.0, _margins(bank, references, coarse),
+        _signs(), (peaks.value, peaks.shift, peaks.move, peaks.angle, peaks.mirror),
+    )  # fmt: skip
+    return peaks
 
 
-def _refined_moves(
-    value: NDArray[np.float32], shift: NDArray[np.int64], table: SamplingTable
-) -> NDArray[np.float64]:
-    """Vertex of the parabola through a peak and its neighbours, along x and y, px (k, b, 2).
+def _signs() -> NDArray[np.float32]:
+    """What the mirror does to orders: +1 where they are even, -1 where they are odd."""
+    return np.where(np.arange(LANES) % 2 == 0, 1.0, -1.0).astype(np.float32)
 
-    value float32 (k, s, b). At the rim of the grid the peak is taken where it is.
+
+def _margins(
+    bank: RingBank, references: References, coarse: AngleGrid | None
+) -> NDArray[np.float32]:
+    """How far below the best a coarse correlation may lie and still be the best, float32 (j, k).
+
+    So many standard deviations of what the orders beyond the coarse ones add to the correlation.
     """
-    move = table.shifts[shift]
-    peak = np.take_along_axis(value, shift[:, None], axis=1)[:, 0].astype(np.float64)
-    for axis in (0, 1):
-        before, after = table.neighbours[shift, 2 * axis], table.neighbours[shift, 2 * axis + 1]
-        low = np.take_along_axis(value, np.maximum(before, 0)[:, None], axis=1)[:, 0]
-        high = np.take_along_axis(value, np.maximum(after, 0)[:, None], axis=1)[:, 0]
-        bend = low - 2 * peak + high
-        inside = (before >= 0) & (after >= 0) & (bend < 0)
-        share = np.divide(0.5 * (low - high), bend, out=np.zeros_like(peak), where=inside)
-        step = np.abs(table.shifts[np.maximum(after, 0), axis] - table.shifts[shift, axis])
-        move[..., axis] += np.clip(share, -0.5, 0.5) * step
-    return move
+    if coarse is None:
+        return np.zeros(references.values.shape[:2], np.float32)
+    rest = bank.packing.orders >= coarse.n_orders
+    power = np.square(bank.first_translation()).mean(axis=0) * rest
+    # the power of real and imaginary parts is that of either with either; each order above 0
+    # counts twice in the correlation, and half of its power is in phase
+    pairs = power.reshape(-1, 2, LANES)
+    power = np.broadcast_to(pairs.sum(axis=1, keepdims=True), pairs.shape).ravel()
+    deviation = np.sqrt(2 * np.square(references.values) @ power.astype(np.float32))
+    margins: NDArray[np.float32] = (_MARGIN * deviation).astype(np.float32)
+    return margins
 
 
 def add_rotated(
-    bank: RingBank, geometry: RingGeometry, n_orders: int, peaks: Peaks,
-    sums: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Add every image in its pose, one sum a reference, to coefficient sums.
+    bank: RingBank, owners: NDArray[np.int64], count: int, n_orders: int, peaks: Peaks
+) -> NDArray[np.float32]:
+    """Sums of every owner's images in their poses, float32 (count, k, v).
 
-    Parameters
-    ----------
-    bank, geometry
-        The images' coefficients.
-    n_orders : int
-        Angular orders to add.
-    peaks : Peaks
-        Pose of each image, one row a sum.
-    sums : float64 (2, c, k)
-        Real and imaginary parts; changed in place.
+    owners int64 (b,) below `count`; peaks: k poses of each image.
     """
-    n_coefficients, _, n_images = bank.real.shape
-    real = bank.real.reshape(n_coefficients, -1)
-    imag = bank.imag.reshape(n_coefficients, -1)
-    count = sums.shape[2]
-    tables = np.empty((2, n_orders, count * n_images), np.float32)
-    kernels.rotation_tables(peaks.angle.reshape(-1), tables[0], tables[1])
-    lanes = peaks.shift * n_images + np.arange(n_images)
-    mirrored = peaks.mirror == 1
-    # Mostly zeros, but the product of full matrices is faster than picking single numbers.
-    weights = np.zeros((2, real.shape[1], 2 * count), np.float32)
-    for order in range(n_orders):
-        some = slice(geometry.order_starts[order], geometry.order_starts[order + 1])
-        kernels.fill_rotations(order, lanes, (tables[0], tables[1]), mirrored, weights)
-        total = real[some] @ weights[0] + imag[some] @ weights[1]
-        sums[0, some] += total[:, :count]
-        sums[1, some] += total[:, count:]
+    sums = aligned_zeros(count, peaks.angle.shape[1], bank.packing.size)
+    poses = peaks.shift, peaks.angle, peaks.mirror
+    correlation.add_rotated(
+        bank.values, owners, bank.packing.blocks, bank.n_shifts, n_orders, poses, sums
+    )
+    return sums
+
+
+def filtered(
+    averages: NDArray[np.float32], packing: Packing, matrices: NDArray[np.float32]
+) -> References:
+    """Averages (j, k, v) multiplied along the radius, from `Packing.filter_matrices`."""
+    out = aligned_zeros(*averages.shape)
+    flat = averages.reshape(-1, packing.size)
+    correlation.filter_averages(flat, packing.blocks, matrices, out.reshape(flat.shape))
+    return References(out, packing)
