@@ -20,10 +20,12 @@ from isac2.clustering.confirm import (
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import sharp_average
 from isac2.clustering.state import StableGroup
+from isac2.images.filters import tanh_low_pass
 from isac2.poses import identity_poses
 from isac2.workers import SerialWorkers
 
 WORKERS = SerialWorkers()
+MANY = np.full(4, 1000)  # images in each class
 
 
 def _comparison(similarity: list[list[float]], against: float, alike: float) -> ClassComparison:
@@ -33,6 +35,7 @@ def _comparison(similarity: list[list[float]], against: float, alike: float) -> 
         similarity=table,
         against=np.full_like(table, against),
         likeness=np.array([[1.0, alike], [alike, 1.0]]),
+        same_view=np.array([[True, alike > 0.9], [alike > 0.9, True]]),
         noise=0.1,
     )
 
@@ -76,7 +79,9 @@ def test_the_comparison_does_not_depend_on_an_average_s_contrast(
 
     def compare(averages: Any) -> ClassComparison:
         poses = identity_poses(8)
-        return compare_with_classes(known.images, rows, poses, averages, parameters, WORKERS)
+        return compare_with_classes(
+            known.images, rows, poses, averages, MANY[:2], parameters, WORKERS
+        )
 
     first, second = compare(shapes), compare(np.stack([5 * shapes[0] + 2, shapes[1]]))
     assert first.similarity.shape == first.against.shape == (8, 2)
@@ -86,10 +91,32 @@ def test_the_comparison_does_not_depend_on_an_average_s_contrast(
     assert first.noise == pytest.approx(1 / np.sqrt(np.pi * 12**2))
 
 
+def test_averages_of_few_images_are_one_view_though_their_noise_differs(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    rows, poses = np.arange(2), identity_poses(2)
+    count, generator = 25, np.random.default_rng(3)
+    noise = generator.normal(size=(3, *known.shapes.shape[1:])).astype(np.float32) / np.sqrt(count)
+    shapes = 0.4 * np.stack([known.shapes[0], known.shapes[0], known.shapes[1]])
+    averages = tanh_low_pass(
+        (shapes + noise).astype(np.float32), parameters.highest_frequency, parameters.falloff
+    )
+    counts = np.full(3, count)
+    compared = compare_with_classes(
+        known.images, rows, poses, averages, counts, parameters, WORKERS
+    )
+    assert compared.likeness[0, 1] < 0.9
+    assert compared.same_view.tolist() == [
+        [True, True, False],
+        [True, True, False],
+        [False, False, True],
+    ]
+
+
 def test_fewer_input_pixels_mean_more_noise(known: Any, parameters: ClusteringParameters) -> None:
     asked = replace(parameters, noise_radius=6.0)
     rows, poses = np.arange(2), identity_poses(2)
-    compared = compare_with_classes(known.images, rows, poses, known.shapes, asked, WORKERS)
+    compared = compare_with_classes(known.images, rows, poses, known.shapes, MANY, asked, WORKERS)
     assert compared.noise == pytest.approx(1 / np.sqrt(np.pi * 6**2))
 
 

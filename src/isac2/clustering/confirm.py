@@ -19,6 +19,7 @@ from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import group_aligner, search_space, sharp_average, test_group
 from isac2.clustering.state import StableGroup
+from isac2.images.filters import tanh_response
 from isac2.images.masks import disc_mask
 from isac2.poses import PoseArray
 from isac2.workers import Workers
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 CLEARLY = 3.0  # standard deviations of the noise
-SAME_VIEW = 0.9  # averages as alike as this are rivals for no image
+SAME_VIEW = 0.9  # averages as alike as this, but for noise, are rivals for no image
 _LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
 _MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
@@ -55,6 +56,8 @@ class ClassComparison:
         The same to the averages with their contrast inverted: what chance alone gives.
     likeness : float64 (K, K)
         Similarity of the averages to each other.
+    same_view : bool (K, K)
+        Whether two averages would be alike if they were free of noise.
     noise : float
         Standard deviation that noise gives to the similarity of an image and an average.
     """
@@ -62,6 +65,7 @@ class ClassComparison:
     similarity: NDArray[np.float32]
     against: NDArray[np.float32]
     likeness: NDArray[np.float64]
+    same_view: NDArray[np.bool_]
     noise: float
 
     def lead(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -88,10 +92,13 @@ def compare_with_classes(
     rows: NDArray[np.int64],
     poses: PoseArray,
     averages: NDArray[np.float32],
+    counts: NDArray[np.int64],
     parameters: ClusteringParameters,
     workers: Workers,
 ) -> ClassComparison:
     """Compare images (rows int64 (m,), poses POSE (m,)) with class averages float32 (K, n, n).
+
+    counts int64 (K,) is how many images each average is made of.
 
     As with `search`, what is found may only be looked at in `workers.once`.
 
@@ -101,6 +108,7 @@ def compare_with_classes(
     the number of independent pixels in the disc.
     """
     space = search_space(parameters)
+    reliability = _reliability(averages, counts, parameters)
     averages = standardise_averages(averages, space)
     both = np.concatenate([averages, -averages])
     table = search(images, rows, centres_from_poses(poses), both, space, workers)
@@ -108,8 +116,34 @@ def compare_with_classes(
     middle = np.zeros((count, 2))
     likeness = search(averages, np.arange(count), middle, averages, space, workers).astype(float)
     likeness = (likeness + likeness.T) / 2
+    same_view = likeness / np.sqrt(np.outer(reliability, reliability)) > SAME_VIEW
+    np.fill_diagonal(same_view, val=True)
     noise = noise_of_similarity(parameters)
-    return ClassComparison(table[:, :count], table[:, count:], likeness, noise)
+    return ClassComparison(table[:, :count], table[:, count:], likeness, same_view, noise)
+
+
+def _reliability(
+    averages: NDArray[np.float32], counts: NDArray[np.int64], parameters: ClusteringParameters
+) -> NDArray[np.float64]:
+    """Share of each average's variance that is not the noise of its images, float64 (K,).
+
+    Images have noise of unit variance, of which an average keeps one part in its number of images,
+    and its low-pass filter the part within the band.
+    """
+    axis = np.fft.fftfreq(averages.shape[-1])
+    frequency = np.hypot(axis[:, None], axis)
+    response = tanh_response(frequency, parameters.highest_frequency, parameters.falloff)
+    noise = float(np.square(response).mean()) / counts
+    variance = averages[:, disc_mask(averages.shape[-1], parameters.radius)].var(axis=1)
+    reliability: NDArray[np.float64] = np.clip(1 - noise / np.maximum(variance, 1e-12), 0.1, 1.0)
+    return reliability
+
+
+def _averages_and_counts(
+    groups: tuple[StableGroup, ...],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Averages float32 (K, n, n) of groups, and how many images each is made of."""
+    return np.stack([g.average for g in groups]), np.array([len(g.members) for g in groups])
 
 
 def noise_of_similarity(parameters: ClusteringParameters) -> float:
@@ -143,9 +177,7 @@ def belongs_elsewhere(comparison: ClassComparison, own: NDArray[np.int64]) -> ND
 
 def clearly_belongs(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each image clearly prefers its class to chance and to every other view."""
-    same_view = comparison.likeness[own] > SAME_VIEW
-    same_view[np.arange(len(own)), own] = True
-    ahead = ((comparison.lead(own) > CLEARLY) | same_view).all(axis=1)
+    ahead = ((comparison.lead(own) > CLEARLY) | comparison.same_view[own]).all(axis=1)
     chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > CLEARLY
     return ahead & chance
 
@@ -173,11 +205,11 @@ def confirm_members(
     """
     if not groups:
         return groups
-    averages = np.stack([g.average for g in (*groups, *classes)])
+    averages, counts = _averages_and_counts((*groups, *classes))
     rows = np.concatenate([g.members for g in groups])
     poses = np.concatenate([g.poses for g in groups])
     own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
-    comparison = compare_with_classes(images, rows, poses, averages, parameters, workers)
+    comparison = compare_with_classes(images, rows, poses, averages, counts, parameters, workers)
     elsewhere = workers.once(lambda: belongs_elsewhere(comparison, own))
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
     return tuple(
@@ -213,8 +245,8 @@ def recall_images(
     """
     if not classes or not len(pool):
         return classes
-    averages = np.stack([g.average for g in classes])
-    comparison = compare_with_classes(images, pool, poses, averages, parameters, workers)
+    averages, counts = _averages_and_counts(classes)
+    comparison = compare_with_classes(images, pool, poses, averages, counts, parameters, workers)
     best = workers.once(lambda: comparison.similarity.argmax(axis=1))
     recalled, best_similarity = workers.once(
         lambda: (
