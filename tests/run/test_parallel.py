@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from isac2.run.communication import OneRank
-from isac2.run.parallel import available_cores, open_workers, threads_of_rank
+from isac2.run.parallel import open_workers, threads_of_rank
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -103,26 +103,3 @@ def test_a_container_limits_ranks_together(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
     here = (socket.gethostname(), frozenset(range(64)), "")
     assert threads_of_rank(0, OneOf([here, here]), tmp_path) == 2
-
-
-@pytest.mark.parametrize(
-    ("files", "limit"),
-    [
-        ({"cpu.max": "150000 100000"}, 2),
-        ({"cpu.max": "10000 100000"}, 1),
-        ({"cpu.max": "max 100000"}, 64),
-        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
-        ({}, 64),
-    ],
-)
-def test_cores_respect_the_containers_quota(
-    files: dict[str, str], limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    monkeypatch.delenv("SLURM_CPUS_ON_NODE", raising=False)
-    monkeypatch.delenv("SLURM_CPUS_PER_TASK", raising=False)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert available_cores(tmp_path) == limit

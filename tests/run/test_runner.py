@@ -16,11 +16,11 @@ import pytest
 
 from isac2.errors import InputError
 from isac2.images.spectra import rotational_power_spectrum
+from isac2.run.cores import available_cores
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.lock import only_run_in
 from isac2.run.options import Settings
-from isac2.run.parallel import available_cores
 from isac2.run.runner import run_isac
 from isac2.run.stopping import RunStopped, stopping_on_signals
 from isac2.run.text_tables import read_ids, read_table

@@ -14,6 +14,7 @@ from typing import TypeVar
 from threadpoolctl import threadpool_limits
 
 from isac2.run.communication import Ranks
+from isac2.run.cores import CGROUP, available_cores, limited_cores, own_cores
 from isac2.workers import SerialWorkers, Workers
 
 __all__ = [
@@ -27,8 +28,6 @@ __all__ = [
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class ThreadWorkers:
@@ -153,7 +152,7 @@ def _on_ranks(ranks: Ranks | None, local: Workers) -> Workers:
     return local if ranks is None else RankWorkers(ranks, local)
 
 
-def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = _CGROUP) -> int:
+def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = CGROUP) -> int:
     """Return how many threads this rank may have: what was asked for, or all that it can use.
 
     Ranks times threads are never more than the cores of a machine, but for one thread a rank.
@@ -165,10 +164,10 @@ def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = _CGROUP) -> int:
     ranks : Ranks
     cgroup : pathlib.Path
     """
-    here = (socket.gethostname(), _affinity(), os.environ.get("SLURM_CPUS_ON_NODE", ""))
+    here = (socket.gethostname(), own_cores(), os.environ.get("SLURM_CPUS_ON_NODE", ""))
     machines = ranks.all(lambda: here)
     together = [cores for host, cores, _ in machines if host == here[0]]
-    on_machine = _limited(len(frozenset().union(*together)), here[2], cgroup)
+    on_machine = limited_cores(len(frozenset().union(*together)), here[2], cgroup)
     mine = available_cores(cgroup)
     possible = max(1, min(mine, on_machine // len(together)))
     return min(asked, possible) if asked else possible
@@ -195,43 +194,3 @@ def device_of_rank(rank: int, hosts: Sequence[str], devices: int) -> int | None:
     if devices < 1:
         return None
     return list(hosts[:rank]).count(hosts[rank]) % devices
-
-
-def available_cores(cgroup: Path = _CGROUP) -> int:
-    """Return how many cores this process may use: its affinity, less what it was given.
-
-    A container's limit is the quota of processor time in the control group, version 2 or 1; Slurm
-    says what a task was given also where nothing holds it to that.
-    """
-    given = os.environ.get("SLURM_CPUS_PER_TASK") or os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return _limited(len(_affinity()), given, cgroup)
-
-
-def _affinity() -> frozenset[int]:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
-
-
-def _limited(cores: int, given: str, cgroup: Path) -> int:
-    """Cores, less what the control group and Slurm (a number in words) allow."""
-    quota = _cgroup_quota(cgroup)
-    if quota is not None:
-        cores = min(cores, round(quota))
-    if given.isdigit():
-        cores = min(cores, int(given))
-    return max(1, cores)
-
-
-def _cgroup_quota(cgroup: Path) -> float | None:
-    """Cores' worth of processor time that the control group allows, or None without a limit."""
-    try:
-        if (cgroup / "cpu.max").exists():
-            quota, period = (cgroup / "cpu.max").read_text().split()
-        else:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        return None if quota in ("max", "-1") else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
