@@ -334,3 +334,16 @@ def test_a_cs_without_images_is_still_looked_at(folder: Path) -> None:
         "has no blob/path and blob/idx, so it lists no images.",
         "images 1, 2 are given the voltage 0 kV, which cannot be.",
     ]
+
+
+def test_a_file_without_a_single_image_is_one_fault(folder: Path) -> None:
+    (folder / "x.lst").write_text("words\n")
+    assert len(check_stack(folder / "x.lst")) == 1
+    for number, fields in enumerate(([], [("uid", "u8"), ("blob/path", "S3"), ("blob/idx", "i4")])):
+        with open(folder / f"{number}.cs", "wb") as file:
+            np.save(file, np.zeros(0, fields))
+        assert len(check_stack(folder / f"{number}.cs")) == 1
+    write_eman_hdf(folder / "x.hdf", np.zeros((1, 4, 4)))
+    with h5py.File(folder / "x.hdf", "r+") as file:
+        del file["MDF/images/0/image"]
+    assert len(check_stack(folder / "x.hdf")) == 1

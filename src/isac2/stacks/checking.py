@@ -83,7 +83,7 @@ def examine_stack(
     except InputError as error:
         if not faults.sentences:  # else it is one of those said already
             faults.add(str(error))
-    if metadata is not None:
+    if metadata is not None and len(metadata):
         _check_metadata(path, metadata, numbers, faults)
     return faults
 

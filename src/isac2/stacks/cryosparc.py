@@ -195,7 +195,7 @@ def metadata_of_readable(
     path: Path, columns: Mapping[str, NDArray[Any]], faults: Faults
 ) -> Metadata:
     """Report fields that are not what they should be, and return what the others say."""
-    count = len(next(iter(columns.values())))
+    count = len(next(iter(columns.values()), ()))
     good: dict[str, NDArray[Any]] = {}
     if "uid" in columns and len(np.unique(columns["uid"])) < count:
         faults.add(f"{path} has particles with the same uid, so cryoSPARC cannot tell them apart.")
