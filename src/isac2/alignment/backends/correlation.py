@@ -1,0 +1,446 @@
+"""Compiled loops of correlations: products over rings, sums over angular orders, and their peaks.
+
+All arrays are flat or have a flat last axis and are laid out as `packing` says. A *lane* is what
+one reference makes of one translation of an image, direct or mirrored: the angular coefficients
+x + iy of the correlation, whose value at an angle is ``sum over m of (1 or 2) (x cos(m a) - y
+sin(m a))``. Lane 2 s is the direct one of translation s, lane 2 s + 1 the mirrored one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from isac2.alignment.backends.lanes import (
+    LANES,
+    absolute,
+    add,
+    broadcast,
+    fma,
+    largest,
+    load,
+    maximum,
+    multiply,
+    store,
+    subtract,
+    zero,
+)
+
+__all__ = ["add_rotated", "filter_averages", "find_largest", "find_peaks"]
+
+_PAIR = 2 * LANES  # real and imaginary parts of a ring and sixteen orders
+_CACHE_LINE = 16  # float32
+
+
+@numba.njit(nogil=True, cache=True)
+def _scratch(size: Any) -> Any:
+    """Flat float32 array of zeros that begins at a cache line."""
+    raw = np.zeros(size + _CACHE_LINE, np.float32)
+    start = (-raw.ctypes.data // 4) % _CACHE_LINE
+    return raw[start : start + size]
+
+
+@numba.njit(nogil=True, cache=True)
+def _store_lanes(x: Any, place: Any, width: Any, sign: Any, p: Any, t: Any, u: Any, v: Any) -> None:
+    """Write the direct and the mirrored lane of one translation, sixteen orders of them."""
+    store(x, place, add(p, t))
+    store(x, place + width, subtract(u, v))
+    store(x, place + 2 * width, multiply(sign, subtract(p, t)))
+    store(x, place + 3 * width, multiply(sign, add(u, v)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _three_products(
+    image: Any, i: Any, j: Any, k: Any, reference: Any, start: Any, rings: Any,
+    x: Any, to_i: Any, to_j: Any, to_k: Any, width: Any, sign: Any,
+) -> None:  # fmt: skip
+    """Sum products over rings, of three translations (from i, j, k) with a reference (start)."""
+    p0 = t0 = u0 = v0 = p1 = t1 = u1 = v1 = p2 = t2 = u2 = v2 = zero()
+    for ring in range(rings):
+        step = ring * _PAIR
+        real, imag = load(reference, start + step), load(reference, start + step + LANES)
+        a, b = load(image, i + step), load(image, i + step + LANES)
+        p0, t0, u0, v0 = fma(a, real, p0), fma(b, imag, t0), fma(b, real, u0), fma(a, imag, v0)
+        a, b = load(image, j + step), load(image, j + step + LANES)
+        p1, t1, u1, v1 = fma(a, real, p1), fma(b, imag, t1), fma(b, real, u1), fma(a, imag, v1)
+        a, b = load(image, k + step), load(image, k + step + LANES)
+        p2, t2, u2, v2 = fma(a, real, p2), fma(b, imag, t2), fma(b, real, u2), fma(a, imag, v2)
+    _store_lanes(x, to_i, width, sign, p0, t0, u0, v0)
+    _store_lanes(x, to_j, width, sign, p1, t1, u1, v1)
+    _store_lanes(x, to_k, width, sign, p2, t2, u2, v2)
+
+
+@numba.njit(nogil=True, cache=True)
+def _multiply(
+    image: Any, reference: Any, packing: Any, blocks: Any, n_shifts: Any, some: Any, signs: Any,
+    x: Any,
+) -> None:  # fmt: skip
+    """Fill the lanes that an image at some of its translations makes with one reference.
+
+    image, reference flat; packing: (starts, rings) of the blocks of orders; blocks: the first one
+    to do and the one after the last; some int64 (n,) translations; x flat (lanes * 2 * width).
+    """
+    starts, rings = packing
+    width = x.size // (4 * n_shifts)
+    sign = load(signs, 0)
+    for block in range(blocks[0], blocks[1]):
+        one = rings[block] * _PAIR
+        first = starts[block] * _PAIR
+        base, to = first * n_shifts, block * LANES
+        for n in range(0, some.size, 3):
+            # a last group that is not full does the last translation again
+            i, j = some[n], some[min(n + 1, some.size - 1)]
+            k = some[min(n + 2, some.size - 1)]
+            _three_products(
+                image, base + i * one, base + j * one, base + k * one,
+                reference, first, rings[block], x,
+                to + i * 4 * width, to + j * 4 * width, to + k * 4 * width, width, sign,
+            )  # fmt: skip
+
+
+@numba.njit(nogil=True, cache=True)
+def _largest_of_quarters(even: Any, odd: Any, sine_even: Any, sine_odd: Any) -> Any:
+    """Largest value at the angles a, -a, pi - a and pi + a."""
+    first = add(add(even, odd), absolute(add(sine_even, sine_odd)))
+    second = add(subtract(even, odd), absolute(subtract(sine_even, sine_odd)))
+    return maximum(first, second)
+
+
+@numba.njit(nogil=True, cache=True)
+def _sum_four(
+    x: Any, i: Any, j: Any, k: Any, n: Any, width: Any, table: Any, start: Any, orders: Any,
+    best: Any, place: Any,
+) -> None:  # fmt: skip
+    """Sum four lanes (from i, j, k, n) over all orders at sixteen angles; keep what is largest.
+
+    table from `start`: cosines and sines of sixteen angles, order by order; orders an even number;
+    best from `place`: sixteen values a lane.
+    """
+    e0 = f0 = c0 = d0 = e1 = f1 = c1 = d1 = e2 = f2 = c2 = d2 = e3 = f3 = c3 = d3 = zero()
+    for m in range(0, orders, 2):
+        at = start + m * _PAIR
+        cosine, sine = load(table, at), load(table, at + LANES)
+        e0, c0 = fma(broadcast(x, i + m), cosine, e0), fma(broadcast(x, i + m + width), sine, c0)
+        e1, c1 = fma(broadcast(x, j + m), cosine, e1), fma(broadcast(x, j + m + width), sine, c1)
+        e2, c2 = fma(broadcast(x, k + m), cosine, e2), fma(broadcast(x, k + m + width), sine, c2)
+        e3, c3 = fma(broadcast(x, n + m), cosine, e3), fma(broadcast(x, n + m + width), sine, c3)
+        cosine, sine = load(table, at + _PAIR), load(table, at + _PAIR + LANES)
+        o = m + 1
+        f0, d0 = fma(broadcast(x, i + o), cosine, f0), fma(broadcast(x, i + o + width), sine, d0)
+        f1, d1 = fma(broadcast(x, j + o), cosine, f1), fma(broadcast(x, j + o + width), sine, d1)
+        f2, d2 = fma(broadcast(x, k + o), cosine, f2), fma(broadcast(x, k + o + width), sine, d2)
+        f3, d3 = fma(broadcast(x, n + o), cosine, f3), fma(broadcast(x, n + o + width), sine, d3)
+    store(best, place, maximum(load(best, place), _largest_of_quarters(e0, f0, c0, d0)))
+    place += LANES
+    store(best, place, maximum(load(best, place), _largest_of_quarters(e1, f1, c1, d1)))
+    place += LANES
+    store(best, place, maximum(load(best, place), _largest_of_quarters(e2, f2, c2, d2)))
+    place += LANES
+    store(best, place, maximum(load(best, place), _largest_of_quarters(e3, f3, c3, d3)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _sum_one(x: Any, i: Any, width: Any, table: Any, start: Any, orders: Any, parts: Any) -> None:
+    """Sums of one lane over even and odd orders, cosines and sines, at sixteen angles."""
+    e = f = c = d = zero()
+    for m in range(0, orders, 2):
+        at = start + m * _PAIR
+        e = fma(broadcast(x, i + m), load(table, at), e)
+        c = fma(broadcast(x, i + m + width), load(table, at + LANES), c)
+        f = fma(broadcast(x, i + m + 1), load(table, at + _PAIR), f)
+        d = fma(broadcast(x, i + m + 1 + width), load(table, at + _PAIR + LANES), d)
+    store(parts, 0, e)
+    store(parts, LANES, f)
+    store(parts, 2 * LANES, c)
+    store(parts, 3 * LANES, d)
+
+
+@numba.njit(nogil=True, cache=True)
+def _largest_over_angles(
+    x: Any, lanes: Any, count: Any, width: Any, grid: Any, best: Any, values: Any
+) -> None:
+    """Largest value over a grid's angles of the first `count` of `lanes`, into values."""
+    table, orders, blocks, quarters = grid
+    best[:] = np.float32(-np.inf)
+    one = 2 * width
+    for block in range(blocks):
+        start = block * orders * _PAIR
+        if quarters:
+            for n in range(0, count, 4):
+                i, j = lanes[n], lanes[min(n + 1, count - 1)]
+                k, m = lanes[min(n + 2, count - 1)], lanes[min(n + 3, count - 1)]
+                _sum_four(
+                    x, i * one, j * one, k * one, m * one, width, table, start, orders,
+                    best, n * LANES,
+                )  # fmt: skip
+        else:
+            parts = best[best.size - 4 * LANES :]
+            for n in range(count):
+                _sum_one(x, lanes[n] * one, width, table, start, orders, parts)
+                value = add(load(parts, 0), load(parts, LANES))
+                value = subtract(value, add(load(parts, 2 * LANES), load(parts, 3 * LANES)))
+                store(best, n * LANES, maximum(load(best, n * LANES), value))
+    for n in range(count):
+        values[n] = largest(load(best, n * LANES))
+
+
+@numba.njit(nogil=True, cache=True)
+def _best_angle(x: Any, lane: Any, width: Any, grid: Any, angles: Any, parts: Any) -> Any:
+    """Angle of a grid at which one lane is largest; the first of equals."""
+    table, orders, blocks, quarters = grid
+    best, found = -np.inf, 0.0
+    for block in range(blocks):
+        _sum_one(x, lane * 2 * width, width, table, block * orders * _PAIR, orders, parts)
+        for n in range(LANES):
+            angle = angles[block * LANES + n]
+            e, f = parts[n], parts[LANES + n]
+            c, d = parts[2 * LANES + n], parts[3 * LANES + n]
+            if e + f - c - d > best:
+                best, found = e + f - c - d, angle
+            if quarters:
+                if e + f + c + d > best:
+                    best, found = e + f + c + d, -angle
+                if e - f + c - d > best:
+                    best, found = e - f + c - d, np.pi - angle
+                if e - f - c + d > best:
+                    best, found = e - f - c + d, np.pi + angle
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _derivatives(x: Any, lane: Any, width: Any, orders: Any, angle: Any) -> Any:
+    """Value, slope and curvature of one lane at an angle."""
+    start = lane * 2 * width
+    value, slope, curvature = np.float64(x[start]), 0.0, 0.0
+    turn_x, turn_y = np.cos(angle), np.sin(angle)
+    cosine, sine = 1.0, 0.0
+    for m in range(1, orders):
+        cosine, sine = cosine * turn_x - sine * turn_y, sine * turn_x + cosine * turn_y
+        real, imag = x[start + m], x[start + width + m]
+        wave = 2.0 * (real * cosine - imag * sine)
+        value += wave
+        slope -= 2.0 * m * (real * sine + imag * cosine)
+        curvature -= m * m * wave
+    return value, slope, curvature
+
+
+@numba.njit(nogil=True, cache=True)
+def _refined_angle(x: Any, lane: Any, width: Any, orders: Any, angle: Any, step: Any) -> Any:
+    """Height and place of the peak beside an angle, by one step of Newton's rule."""
+    best, slope, curvature = _derivatives(x, lane, width, orders, angle)
+    if step > 0.0 and curvature < 0.0:
+        moved = angle + min(max(-slope / curvature, -step), step)
+        height = _derivatives(x, lane, width, orders, moved)[0]
+        if height > best:
+            return height, moved
+    return best, angle
+
+
+@numba.njit(nogil=True, cache=True)
+def _near_the_best(rough: Any, margin: Any, lanes: Any, shifts: Any) -> Any:
+    """List the lanes within a margin of the largest, and their translations; return the numbers."""
+    limit = rough.max() - margin
+    found = moved = 0
+    for shift in range(rough.size // 2):
+        before = found
+        for lane in range(2 * shift, 2 * shift + 2):
+            lanes[found] = lane
+            found += rough[lane] >= limit
+        shifts[moved] = shift
+        moved += found > before
+    return found, moved
+
+
+@numba.njit(nogil=True, cache=True)
+def _correlate(
+    image: Any, reference: Any, packing: Any, grids: Any, margin: Any, signs: Any, scratch: Any
+) -> Any:
+    """Fill the lanes of an image and a reference, and find how large each becomes at any angle.
+
+    All lanes are tried with the coarse grid; of those within a margin of the best one the orders
+    beyond it are added, and they are tried with the fine grid. A coarse grid without angles leaves
+    all lanes. scratch: from `_room`. Returns the number of lanes that were tried to the end; they
+    are listed, with their values, in the scratch arrays.
+    """
+    fine, coarse = grids
+    x, everything, everywhere, lanes, shifts, best, rough, values = scratch
+    n_shifts, count = everywhere.size, everything.size
+    width = x.size // (2 * count)
+    first, last = -(-coarse[1] // LANES), -(-fine[1] // LANES)
+    if coarse[2] == 0:
+        _multiply(image, reference, packing, (0, last), n_shifts, everywhere, signs, x)
+        lanes[:] = everything
+        _largest_over_angles(x, everything, count, width, fine, best, rough)
+        values[:count] = rough[:count]
+        return count
+    _multiply(image, reference, packing, (0, first), n_shifts, everywhere, signs, x)
+    _largest_over_angles(x, everything, count, width, coarse, best, rough)
+    found, moved = _near_the_best(rough[:count], margin, lanes, shifts)
+    _multiply(image, reference, packing, (first, last), n_shifts, shifts[:moved], signs, x)
+    _largest_over_angles(x, lanes, found, width, fine, best, values)
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _room(n_shifts: Any, fine: Any) -> Any:
+    """Scratch arrays of `_correlate`: the lanes' coefficients, lists of lanes, and their values."""
+    count, width = 2 * n_shifts, -(-fine[1] // LANES) * LANES
+    everything, everywhere = np.arange(count), np.arange(n_shifts)
+    lanes, shifts = np.empty(count, np.int64), np.empty(n_shifts + 1, np.int64)
+    best, rough, values = _scratch((count + 8) * LANES), _scratch(count), _scratch(count)
+    return _scratch(count * 2 * width), everything, everywhere, lanes, shifts, best, rough, values
+
+
+@numba.njit(nogil=True, cache=True)
+def find_largest(
+    bank: Any, references: Any, packing: Any, n_shifts: Any, grids: Any, margins: Any,
+    signs: Any, out: Any,
+) -> None:  # fmt: skip
+    """Largest correlation of each image with each reference, over translation, angle and mirror.
+
+    bank (b, v * n_shifts), references (k, v), packing (starts, rings); grids: (fine, coarse), each
+    (table, orders, blocks, quarters); margins float32 (k,); signs float32 (16,); out (b, k).
+    """
+    scratch = _room(n_shifts, grids[0])
+    values = scratch[-1]
+    for image in range(bank.shape[0]):
+        for k in range(references.shape[0]):
+            found = _correlate(
+                bank[image], references[k], packing, grids, margins[k], signs, scratch
+            )
+            out[image, k] = values[:found].max()
+
+
+@numba.njit(nogil=True, cache=True)
+def _vertex(low: Any, peak: Any, high: Any) -> Any:
+    """Where the parabola through three heights is highest, in steps from the middle one."""
+    bend = low - 2.0 * peak + high
+    if bend >= 0.0:
+        return 0.0
+    return min(max(0.5 * (low - high) / bend, -0.5), 0.5)
+
+
+@numba.njit(nogil=True, cache=True)
+def _refined_move(rough: Any, shift: Any, shifts: Any, neighbours: Any, move: Any) -> None:
+    """Fill move (2,) with the place of the peak between the translations, px.
+
+    rough: values of all lanes; at the rim of the grid the peak is taken where it is.
+    """
+    peak = max(rough[2 * shift], rough[2 * shift + 1])
+    for axis in range(2):
+        move[axis] = shifts[shift, axis]
+        before, after = neighbours[shift, 2 * axis], neighbours[shift, 2 * axis + 1]
+        if before >= 0 and after >= 0:
+            low = max(rough[2 * before], rough[2 * before + 1])
+            high = max(rough[2 * after], rough[2 * after + 1])
+            step = abs(shifts[after, axis] - shifts[shift, axis])
+            move[axis] += step * _vertex(float(low), float(peak), float(high))
+
+
+@numba.njit(nogil=True, cache=True)
+def find_peaks(
+    bank: Any, owners: Any, references: Any, packing: Any, translations: Any, grids: Any,
+    angles: Any, step: Any, margins: Any, signs: Any, found: Any,
+) -> None:  # fmt: skip
+    """Best correlation of each image with each of its owner's references, and its pose.
+
+    bank (b, v * n_shifts), owners int64 (b,), references (j, k, v); translations: shifts
+    float64 (s, 2), neighbours int64 (s, 4); grids as in `find_largest`; angles float64 of the fine
+    grid, step how far a peak may lie from them, 0 for no refinement; margins float32 (j, k);
+    found: value float32, shift int64, move float64 (.., 2), angle float64, mirror int8, (b, k).
+    """
+    shifts, neighbours = translations
+    fine = grids[0]
+    value, shift, move, angle, mirror = found
+    scratch = _room(shifts.shape[0], fine)
+    x, lanes, rough, values = scratch[0], scratch[3], scratch[6], scratch[7]
+    width = x.size // (4 * shifts.shape[0])
+    parts = _scratch(4 * LANES)
+    for image in range(bank.shape[0]):
+        owner = owners[image]
+        for k in range(references.shape[1]):
+            number = _correlate(
+                bank[image], references[owner, k], packing, grids, margins[owner, k], signs, scratch
+            )
+            lane = lanes[values[:number].argmax()]
+            at = _best_angle(x, lane, width, fine, angles, parts)
+            height, at = _refined_angle(x, lane, width, fine[1], at, step)
+            value[image, k], angle[image, k] = height, at
+            shift[image, k], mirror[image, k] = lane // 2, lane % 2
+            _refined_move(rough, lane // 2, shifts, neighbours, move[image, k])
+
+
+@numba.njit(nogil=True, cache=True)
+def _fill_rotation(angle: Any, mirrored: Any, width: Any, tables: Any) -> None:
+    """Fill (cosines, sines) to the real and (sines, cosines) to the imaginary part, flat (4 width).
+
+    The mirror conjugates, and changes the sign of odd orders.
+    """
+    turn_x, turn_y = np.cos(angle), np.sin(angle)
+    x, y = 1.0, 0.0
+    for m in range(width):
+        sign = -1.0 if mirrored and m % 2 == 1 else 1.0
+        conjugate = -sign if mirrored else sign
+        tables[m], tables[width + m] = sign * x, -sign * y
+        tables[2 * width + m], tables[3 * width + m] = conjugate * y, conjugate * x
+        x, y = x * turn_x - y * turn_y, y * turn_x + x * turn_y
+
+
+@numba.njit(nogil=True, cache=True)
+def add_rotated(
+    bank: Any, owners: Any, packing: Any, n_shifts: Any, orders: Any, poses: Any, sums: Any
+) -> None:
+    """Add every image in its poses to its owner's sums.
+
+    bank (b, v * n_shifts), owners int64 (b,), packing (starts, rings), orders how many angular ones
+    to add; poses: shift int64, angle float64, mirror int8, (b, k); sums float32 (j, k, v).
+    """
+    starts, rings = packing
+    shift, angle, mirror = poses
+    blocks = -(-orders // LANES)
+    width = blocks * LANES
+    tables = _scratch(4 * width)
+    for image in range(bank.shape[0]):
+        pixels = bank[image]
+        for k in range(shift.shape[1]):
+            total = sums[owners[image], k]
+            _fill_rotation(angle[image, k], mirror[image, k] == 1, width, tables)
+            for block in range(blocks):
+                m, to = block * LANES, starts[block] * _PAIR
+                place = to * n_shifts + shift[image, k] * rings[block] * _PAIR
+                a, b = load(tables, m), load(tables, width + m)
+                c, d = load(tables, 2 * width + m), load(tables, 3 * width + m)
+                for step in range(0, rings[block] * _PAIR, _PAIR):
+                    real, imag = load(pixels, place + step), load(pixels, place + step + LANES)
+                    at = to + step
+                    store(total, at, fma(imag, b, fma(real, a, load(total, at))))
+                    at += LANES
+                    store(total, at, fma(imag, d, fma(real, c, load(total, at))))
+
+
+@numba.njit(nogil=True, cache=True)
+def filter_averages(averages: Any, packing: Any, matrices: Any, out: Any) -> None:
+    """Multiply averages along the radius by a matrix an angular order.
+
+    averages, out float32 (n, v); packing (starts, rings); matrices flat: block by block, row by
+    row, column by column, the entries of sixteen orders.
+    """
+    starts, rings = packing
+    for number in range(averages.shape[0]):
+        source, target = averages[number], out[number]
+        entry = 0
+        for block in range(rings.size):
+            first = starts[block] * _PAIR
+            if entry >= matrices.size:
+                break
+            for row in range(rings[block]):
+                real = imag = zero()
+                for column in range(rings[block]):
+                    weight, at = load(matrices, entry), first + column * _PAIR
+                    real = fma(weight, load(source, at), real)
+                    imag = fma(weight, load(source, at + LANES), imag)
+                    entry += LANES
+                store(target, first + row * _PAIR, real)
+                store(target, first + row * _PAIR + LANES, imag)
