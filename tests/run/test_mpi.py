@@ -158,3 +158,13 @@ def test_whichever_rank_is_killed_and_whenever_the_next_start_ends_the_same(
     assert killed == KILLS
     assert _run(mpirun, 3, tiny, folder).returncode == 0
     assert _files(folder) == _files(finished.path)
+
+
+def test_pools_do_not_depend_on_ranks(mpirun: list[str], tiny: Any, tmp_path: Path) -> None:
+    settings = replace(tiny.settings, images_per_group=12, pool_size=36, threads=1)
+    pools = replace(tiny, settings=settings)
+    for ranks in (1, 3):
+        done = _run(mpirun, ranks, pools, tmp_path / f"run{ranks}")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert _files(tmp_path / "run1") == _files(tmp_path / "run3")
+    assert read_record(RunDirectory(tmp_path / "run3").run_json).pools[0]["pools"] == 2

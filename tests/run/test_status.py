@@ -14,9 +14,9 @@ import pytest
 from isac2.cli.main import main
 from isac2.cli.run import command
 from isac2.errors import InputError
+from isac2.run.choices import choose_settings
 from isac2.run.displays import SilentDisplay
 from isac2.run.lock import LockOwner
-from isac2.run.options import Settings
 from isac2.run.runner import run_isac
 from isac2.run.status import RunStatus, read_status, status_text
 
@@ -83,7 +83,7 @@ def test_a_run_that_has_stopped_says_how_it_goes_on(
     assert (program, verb) == ("isac2", "run")
     given = command.make_context("run", words).params
     assert (given.pop("stack"), given.pop("outdir")) == (str(tiny.path), str(folder))
-    assert Settings(**given) == tiny.settings
+    assert choose_settings(tiny.path, given, folder)[0] == tiny.settings
 
 
 def test_another_machine_that_gives_signs_of_life_works_on_it(tiny: Any, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def write_particle_table(path: str | os.PathLike[str], compared: RunsCompared) -
 
 
 def save_comparison(compared: RunsCompared) -> Path:
-    """Keep a comparison with the first run: in its folder, and on its page.
+    """Keep a comparison with the first run, whose folder is returned; its page shows it.
 
     ``reproducibility.json`` and ``reproducibility.txt`` (as `write_particle_table` writes it) are
     replaced when they are there.
@@ -171,12 +171,10 @@ def save_comparison(compared: RunsCompared) -> Path:
             f"{directory.path} is no run of isac2's, so nothing can be kept with it: give one as "
             "the first run."
         )
-    from isac2.report import write_report
-
     document = json.dumps(compared.as_dict(), indent=2)
     write_text_atomic(directory.reproducibility, document + "\n")
     write_table(directory.reproducibility.with_suffix(".txt"), _particle_rows(compared))
-    return write_report(directory.path)
+    return directory.path
 
 
 def _particle_rows(compared: RunsCompared) -> list[NDArray[np.int64]]:

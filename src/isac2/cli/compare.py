@@ -101,7 +101,9 @@ def command(
     if table is not None:
         write_particle_table(table, compared)
     if save:
-        click.echo(f"Report: {save_comparison(compared)}")
+        from isac2.report import write_report
+
+        click.echo(f"Report: {write_report(save_comparison(compared))}")
     if json_path is not None:
         write_text_atomic(json_path, json.dumps(compared.as_dict(), indent=2) + "\n")
 

@@ -34,6 +34,7 @@ __all__ = [
     "contrast_of",
     "noise_of_similarity",
     "recall_images",
+    "reliability_of",
     "standardise_averages",
 ]
 
@@ -108,7 +109,7 @@ def compare_with_classes(
     the number of independent pixels in the disc.
     """
     space = search_space(parameters)
-    reliability = _reliability(averages, counts, parameters)
+    reliability = reliability_of(averages, counts, parameters)
     averages = standardise_averages(averages, space)
     both = np.concatenate([averages, -averages])
     table = search(images, rows, centres_from_poses(poses), both, space, workers)
@@ -122,7 +123,7 @@ def compare_with_classes(
     return ClassComparison(table[:, :count], table[:, count:], likeness, same_view, noise)
 
 
-def _reliability(
+def reliability_of(
     averages: NDArray[np.float32], counts: NDArray[np.int64], parameters: ClusteringParameters
 ) -> NDArray[np.float64]:
     """Share of each average's variance that is not the noise of its images, float64 (K,).

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isac2.poses import POSE, PoseArray
 
-__all__ = ["IsacState", "StableGroup"]
+__all__ = ["IsacState", "Pools", "StableGroup"]
 
 
 @dataclass(frozen=True)
@@ -90,3 +90,48 @@ class IsacState:
     main_done: bool = False
     finished: bool = False
     start_of_main: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Pools:
+    """Images split into pools, and what has come of those that are done.
+
+    Attributes
+    ----------
+    images, ends : int64 (n,), (P,)
+        The pools' images, one pool after the other, and where each ends.
+    splitting : int
+        How often images have been split, from 1.
+    first_number : int
+        Number of the first of these pools among all pools of all splittings.
+    done : int
+        Pools that are done.
+    main_iteration : int
+        Where the next pool begins to count its main iterations.
+    found : tuple of StableGroup
+        Classes of the pools that are done.
+    classes : tuple of StableGroup
+        Classes of earlier splittings, matched and merged.
+    finished : bool
+        Nothing is left to do; `classes` is the result.
+    """
+
+    images: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    splitting: int = 1
+    first_number: int = 0
+    done: int = 0
+    main_iteration: int = 1
+    found: tuple[StableGroup, ...] = ()
+    classes: tuple[StableGroup, ...] = ()
+    finished: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many pools there are."""
+        return len(self.ends)
+
+    def pool(self, number: int) -> NDArray[np.int64]:
+        """Images of one pool, ascending."""
+        first = self.ends[number - 1] if number else 0
+        return self.images[first : self.ends[number]]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.clustering.state import IsacState, StableGroup
+from isac2.clustering.state import IsacState, Pools, StableGroup
 from isac2.errors import RunError
 from isac2.files import atomic_path
 from isac2.run.communication import Ranks
@@ -29,6 +29,7 @@ __all__ = [
     "check_same",
     "is_as_saved",
     "load_arrays",
+    "load_pools",
     "load_state",
     "save_arrays",
     "save_checksums",
@@ -47,7 +48,7 @@ class DamagedStateError(RunError):
     """What was saved is not there any more, or not as it was saved."""
 
 
-def check_same(ranks: Ranks, state: IsacState) -> None:
+def check_same(ranks: Ranks, state: IsacState | Pools) -> None:
     """Check that all ranks have come to the same state.
 
     Raises
@@ -74,17 +75,17 @@ def check_same(ranks: Ranks, state: IsacState) -> None:
         )
 
 
-def save_state(path: Path, state: IsacState) -> None:
-    """Write the whole state of the method to `path`."""
+def save_state(path: Path, state: IsacState | Pools) -> None:
+    """Write the whole state of the method to `path`, or that of the pools around it."""
     arrays, document = _pack_state(state)
     save_arrays(path, arrays, document)
 
 
-def _pack_state(state: IsacState) -> tuple[Arrays, dict[str, Any]]:
+def _pack_state(state: IsacState | Pools) -> tuple[Arrays, dict[str, Any]]:
     """Return the state as arrays, and everything small."""
     arrays: Arrays = {}
     document: dict[str, Any] = {}
-    for entry in fields(IsacState):
+    for entry in fields(state):
         value = getattr(state, entry.name)
         if isinstance(value, np.ndarray):
             arrays[entry.name] = value
@@ -96,7 +97,7 @@ def _pack_state(state: IsacState) -> tuple[Arrays, dict[str, Any]]:
 
 
 def load_state(path: Path) -> IsacState:
-    """Read a state that `save_state` wrote.
+    """Read a state of the method that `save_state` wrote.
 
     Raises
     ------
@@ -105,10 +106,19 @@ def load_state(path: Path) -> IsacState:
     RunError
         When it is of another version.
     """
+    return IsacState(**_load_fields(path, IsacState))
+
+
+def load_pools(path: Path) -> Pools:
+    """Read pools that `save_state` wrote; raises as `load_state`."""
+    return Pools(**_load_fields(path, Pools))
+
+
+def _load_fields(path: Path, kind: type[IsacState] | type[Pools]) -> dict[str, Any]:
     arrays, document = load_arrays(path)
     values: dict[str, Any] = {}
     try:
-        for entry in fields(IsacState):
+        for entry in fields(kind):
             if entry.name in arrays:
                 values[entry.name] = arrays[entry.name]
                 continue
@@ -120,7 +130,7 @@ def load_state(path: Path) -> IsacState:
         raise RunError(
             f"{path} was saved by another version ({error}): give a new output directory."
         ) from None
-    return IsacState(**values)
+    return values
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], document: Any = None) -> None:

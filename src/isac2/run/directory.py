@@ -282,6 +282,11 @@ class RunDirectory:
         """Where the clustering is."""
         return self.state / "clustering.npz"
 
+    @property
+    def pools_state(self) -> Path:
+        """Which pools there are, and what has come of those that are done."""
+        return self.state / "pools.npz"
+
     def state_after_main(self, main_iteration: int) -> Path:
         """Where the clustering was at the end of a main iteration."""
         return self.state / f"main{main_iteration:03d}.npz"

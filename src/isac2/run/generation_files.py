@@ -80,7 +80,8 @@ def average_header(
     Besides ``members`` and ``n_objects``: ``pixel_error`` (root mean square, working px),
     ``mirror_consistency`` (0 to 1), ``n_tested`` (images in the stability test), ``resolution``
     (A), ``frc`` (correlation of the averages of odd and even members, ring k at k / n of the
-    working pixel's inverse), ``main_iteration`` and ``generation``; of a final class also
+    working pixel's inverse), ``main_iteration`` and ``generation``, ``n_pools`` (how many pools
+    have found it; 1 without pools); of a final class also
     ``stable_again`` (share of the members), ``mirror_agreement`` (their mean), ``margin`` (their
     median, standard deviations of the noise), ``second_class`` (of most of them, from 1; 0 none)
     and ``chance`` (a probability): docs/confidence.md.
@@ -104,6 +105,7 @@ def average_header(
         "frc": measured.quality.ring_correlation.astype(np.float32),
         "main_iteration": int(group.main_iteration),
         "generation": int(group.generation),
+        "n_pools": len(group.pools),
         **measured.belief,
     }
 

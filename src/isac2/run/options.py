@@ -283,6 +283,16 @@ class Settings:
         "Do not write the class averages ordered by their similarity.",
         changes_result=False,
     )
+    pool_size: int = _row(
+        0,
+        "pool_size",
+        int,
+        "Sort pools of at most so many images on their own, then match, merge and test their "
+        "classes together: for sets of more than some 100,000 images.",
+        unit="images",
+        minimum=4,
+        special=((0, "all images together"),),
+    )
     skip_confidence: bool = _row(
         False,
         "skip_confidence",
@@ -421,6 +431,16 @@ def _check_together(settings: Settings) -> None:
             f"--minimum_grp_size={settings.minimum_group_size} is larger than "
             f"--img_per_grp={settings.images_per_group}: no class could ever be kept, so lower the "
             "one or raise the other."
+        )
+    if 0 < settings.pool_size < 2 * settings.images_per_group:
+        raise InputError(
+            f"--pool_size={settings.pool_size} is less than two groups of --img_per_grp="
+            f"{settings.images_per_group}: give pools of 10,000 images or more."
+        )
+    if settings.pool_size and settings.restart != -1:
+        raise InputError(
+            f"--restart={settings.restart} cannot go back in a run with --pool_size: leave it out, "
+            "and the run goes on from its last saved point."
         )
     if settings.lowest_frequency > settings.highest_frequency:
         raise InputError(

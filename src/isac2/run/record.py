@@ -38,6 +38,7 @@ _ADDED_LATER = (
     "provenance",
     "choices",
     "random_groups",
+    "pools",
 )  # records without these are read too
 _PACKAGES = ("numpy", "scipy", "numba", "h5py")
 
@@ -122,6 +123,9 @@ class RunRecord:
         it, and its own ``provenance``; else empty.
     choices : list of dict
         What the program chose: ``option``, ``value`` and ``reason``.
+    pools : list of dict
+        A row for each time that pools were brought together: their number, their classes before
+        and after, how many are of several pools, the particles accounted for.
     random_groups : dict
         Unrelated particles put to the classes' test: ``size`` of the groups, ``stable`` particles
         in each, how many ``passed``, ``highest_rate`` (upper 95 % limit); empty when not done.
@@ -148,6 +152,7 @@ class RunRecord:
     provenance: dict[str, Any] = field(default_factory=dict)
     choices: list[dict[str, Any]] = field(default_factory=list)
     random_groups: dict[str, Any] = field(default_factory=dict)
+    pools: list[dict[str, Any]] = field(default_factory=list)
 
 
 def new_record(settings: Settings, stack: InputRecord, seed: int) -> RunRecord:

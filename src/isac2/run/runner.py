@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from numpy.typing import NDArray
 from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
-from isac2.clustering.generations import isac, start_state
 from isac2.clustering.sac import search_space
 from isac2.clustering.state import IsacState
 from isac2.files import write_text_atomic
@@ -30,11 +28,7 @@ from isac2.run.beginning import (
     read_same_run,
     saying_how_to_go_on,
 )
-from isac2.run.checkpoint import (
-    check_same,
-    save_arrays,
-    save_checksums,
-)
+from isac2.run.checkpoint import save_arrays, save_checksums
 from isac2.run.choices import Choice
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
@@ -49,16 +43,7 @@ from isac2.run.final_files import (
 from isac2.run.generation_files import (
     write_prealignment,
 )
-from isac2.run.generation_steps import (
-    accounted_in,
-    announce_round,
-    begin_generation,
-    keep_generation,
-    measured,
-    note_round,
-    record_generation,
-    save_step,
-)
+from isac2.run.generation_steps import measured
 from isac2.run.input_files import mark_files, note_changes
 from isac2.run.job import Job, open_job
 from isac2.run.judging import Judgement, judge
@@ -77,10 +62,10 @@ from isac2.run.record import RunRecord, time_now, write_record
 from isac2.run.run_classes import RunFacts, beliefs, membership
 from isac2.run.saved_points import (
     are_images_good,
-    last_state,
     remove_working_stack,
     saved_array,
 )
+from isac2.run.sorting import sort_particles
 from isac2.run.space import check_space
 from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
@@ -258,36 +243,9 @@ def prepare(
 
 def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     """Find the classes: the method itself, one saved step after the other."""
-    parameters = job.settings.clustering_parameters()
     usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
     _check_enough_images(job.stack, len(usable), job.settings)
-    state = job.first(lambda: last_state(job)) or start_state(usable)
-    job.first(lambda: begin_generation(job, state))
-    with job.phase("clustering"):
-        steps = isac(
-            working.images,
-            parameters,
-            job.record.seed,
-            job.workers,
-            state,
-            job.tell_words,
-            _frames(job, facts),
-        )
-        announce_round(job, state)
-        started = round_started = job.progress.seconds
-        for after in steps:
-            check_same(job.ranks, after)
-            if after.generation_done:
-                keep_generation(job, working, (state, after), facts)
-                record_generation(job, state, after, job.progress.seconds - started)
-                started = job.progress.seconds
-            else:
-                note_round(job, after, job.progress.seconds - round_started)
-            state, round_started = after, job.progress.seconds
-            job.first(partial(save_step, job, after))
-            announce_round(job, state)
-        job.progress.end_rounds(accounted_in(state.accounted))
-    return state
+    return sort_particles(job, working, facts, usable, _frames(job, facts))
 
 
 def write_results(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from isac2.errors import InputError
 from isac2.run.checkpoint import load_state
+from isac2.run.choices import smallest_class_for
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import LockOwner, read_owner
 from isac2.run.option import Option
@@ -132,12 +133,16 @@ def status_text(status: RunStatus) -> str:
 def command_line(record: RunRecord, folder: Path) -> str:
     """Return the command that goes on with a run: its stack, and the options that are no defaults.
 
-    A seed is only named where it was given; ``--restart`` never is, since it would go back.
+    A seed is only named where it was given; ``--restart`` never is, since it would go back. What
+    would be chosen anew if it were left out is named, too.
     """
     words = ["isac2", "run", record.input.path, str(folder)]
     for name, option in option_table().items():
         value = record.options.get(option.name)
-        if option.name != "restart" and value is not None and value != option_default(name):
+        is_default = value == option_default(name)
+        if name == "minimum_group_size":
+            is_default &= smallest_class_for(record.options["img_per_grp"]) >= option_default(name)
+        if option.name != "restart" and value is not None and not is_default:
             words.append(_option_word(option, value))
     return shlex.join(words)
 

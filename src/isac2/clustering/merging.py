@@ -1,0 +1,235 @@
+"""Classes found apart from each other: merged where they show the same view, and tested together.
+
+Two classes show the same view when their members do not care which of the two they are in: when
+the median member's preference for its own average is within the noise of one similarity. The
+merged class then has to prove as stable as its parts were, or the two stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.search import align_to_assigned
+from isac2.alignment.space import Frames
+from isac2.clustering.confidence import preference
+from isac2.clustering.confirm import (
+    CLEARLY,
+    SAME_VIEW,
+    are_whole,
+    contrast_of,
+    noise_of_similarity,
+    reliability_of,
+    standardise_averages,
+)
+from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.parts import test_in_parts
+from isac2.clustering.sac import search_space
+from isac2.clustering.state import StableGroup
+from isac2.poses import PoseArray, compose
+from isac2.workers import SerialWorkers, Workers
+
+__all__ = ["merge_classes", "recall_to_classes", "show_the_same_view"]
+
+_CANDIDATES = 8  # most similar classes that are looked at for each
+_ALIKE_ENOUGH = 0.5  # similarity of averages below which two classes are not compared
+_SAME = 1.0  # standard deviations of the noise
+_MEMBERS_ASKED = 200  # of each class
+_AS_STABLE = 0.9  # of the members have to be stable together
+_RIVALS = 4  # classes an image is weighed against
+_GROWTH = 2  # times its size, to which a class may grow by what is recalled
+
+Pair = tuple[int, int]
+
+
+def merge_classes(
+    images: NDArray[np.float32],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    notify: Callable[[str], None],
+) -> tuple[StableGroup, ...]:
+    """Merge classes of different pools that show the same view, pair by pair, until none is left.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    classes : tuple of StableGroup
+        With the pools that found them; a merged class has at most one of each pool.
+    parameters, seed, workers, notify
+        As for `isac2.clustering.sac.sac_round`.
+    """
+    # pairs are refused by name, and a merged class has a new one
+    named = dict(enumerate(classes))
+    refused: set[Pair] = set()
+    turn, next_name = 0, len(classes)
+    while pairs := _pairs(named, refused, parameters, workers):
+        notify(f"testing {len(pairs)} pairs of classes together")
+        join = partial(_join, images, named, parameters, (*seed, turn))
+        for pair, merged in zip(pairs, workers.map(join, pairs), strict=True):
+            if merged is None:
+                refused.add(pair)
+                continue
+            del named[pair[0]], named[pair[1]]
+            named[next_name] = merged
+            next_name += 1
+        turn += 1
+    return tuple(
+        sorted(named.values(), key=lambda g: (g.main_iteration, g.generation, g.members[0]))
+    )
+
+
+def _pairs(
+    named: Mapping[int, StableGroup],
+    refused: set[Pair],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> list[Pair]:
+    """Pairs of classes (by name) that may be one: alike, of different pools, each in one pair."""
+    if len(named) < 2:
+        return []
+    names, groups = list(named), list(named.values())
+    space = search_space(parameters)
+    averages = standardise_averages(np.stack([group.average for group in groups]), space)
+    each, middle = np.arange(len(groups)), np.zeros((len(groups), 2))
+    count = _CANDIDATES + 1  # the first is the class itself
+    nearest = nearest_averages(averages, each, middle, averages, count, space, workers)
+    first = np.repeat(each, nearest.index.shape[1])
+    second, alike = nearest.index.ravel().astype(np.int64), nearest.similarity.ravel()
+    found: list[Pair] = []
+    taken: set[int] = set()
+    for place in np.argsort(-alike, kind="stable"):
+        a, b = sorted((int(first[place]), int(second[place])))
+        pair = names[a], names[b]
+        if a == b or alike[place] < _ALIKE_ENOUGH or {a, b} & taken or pair in refused:
+            continue
+        if not np.intersect1d(groups[a].pools, groups[b].pools).size:
+            found.append(pair)
+            taken |= {a, b}
+    return found
+
+
+def _join(
+    images: NDArray[np.float32],
+    named: Mapping[int, StableGroup],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    pair: Pair,
+) -> StableGroup | None:
+    """Two classes as one; None when they show different views, or are not stable together."""
+    first, second = named[pair[0]], named[pair[1]]
+    if not show_the_same_view(images, first, second, parameters):
+        return None
+    space, alone = search_space(parameters), SerialWorkers()
+    turn = align_to_assigned(
+        second.average[None], np.zeros(1, np.int64), np.zeros((1, 2)), first.average[None],
+        np.zeros(1, np.int64), space, alone,
+    ).poses  # fmt: skip
+    rows = np.concatenate([first.members, second.members])
+    poses = np.concatenate([first.poses, compose(second.poses, np.repeat(turn, len(second.poses)))])
+    order = np.argsort(rows)
+    tested = test_in_parts(images, rows[order], poses[order], parameters, (*seed, *pair))
+    if tested is None or len(tested.members) < _AS_STABLE * len(rows):
+        return None
+    return replace(
+        tested,
+        main_iteration=first.main_iteration,
+        generation=first.generation,
+        pools=np.union1d(first.pools, second.pools),
+    )
+
+
+def show_the_same_view(
+    images: NDArray[np.float32],
+    first: StableGroup,
+    second: StableGroup,
+    parameters: ClusteringParameters,
+) -> bool:
+    """Whether the members of two classes do not care which of the two they are in."""
+    likeness = similarity_of_pairs(
+        standardise_averages(np.stack([first.average, second.average]), search_space(parameters)),
+        np.zeros(1, np.int64), np.ones(1, np.int64), search_space(parameters), SerialWorkers(),
+    )  # fmt: skip
+    noise = noise_of_similarity(parameters) * float(contrast_of(likeness)[0])
+    ahead = np.concatenate(
+        [
+            preference(images, one, other.average, parameters, _MEMBERS_ASKED)
+            for one, other in ((first, second), (second, first))
+        ]
+    )
+    return bool(np.median(ahead) < _SAME * noise)
+
+
+def recall_to_classes(
+    images: NDArray[np.float32],
+    rest: NDArray[np.int64],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    frames: Frames | None,
+) -> tuple[StableGroup, ...]:
+    """Classes and those images of the rest that clearly belong to one and are stable in it.
+
+    `isac2.clustering.confirm.recall_images` for any number of images and classes: an image is
+    weighed against the classes that it is most similar to, and against the negative of the best.
+    """
+    if not classes or not len(rest):
+        return classes
+    best, clear, poses = _weigh(images, rest, classes, parameters, workers)
+    clear &= are_whole(rest, poses, parameters, frames)
+
+    def recall(number: int) -> StableGroup:
+        group = classes[number]
+        new = np.flatnonzero(clear & (best == number))[: (_GROWTH - 1) * len(group.members)]
+        if not len(new):
+            return group
+        rows = np.concatenate([group.members, rest[new]])
+        starts = np.concatenate([group.poses, poses[new]])
+        order = np.argsort(rows)
+        tested = test_in_parts(images, rows[order], starts[order], parameters, (*seed, number))
+        if tested is None or len(tested.members) <= len(group.members):
+            return group
+        return replace(
+            tested,
+            main_iteration=group.main_iteration,
+            generation=group.generation,
+            pools=group.pools,
+        )
+
+    return tuple(workers.map(recall, range(len(classes))))
+
+
+def _weigh(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[NDArray[np.int64], NDArray[np.bool_], PoseArray]:
+    """Each image's most similar class, whether it clearly belongs to it, and its pose there."""
+    space, noise = search_space(parameters), noise_of_similarity(parameters)
+    averages = np.stack([group.average for group in classes])
+    sizes = np.array([len(group.members) for group in classes])
+    reliability = reliability_of(averages, sizes, parameters)
+    averages = standardise_averages(averages, space)
+    middle = np.zeros((len(rows), 2))
+    nearest = nearest_averages(images, rows, middle, averages, _RIVALS, space, workers)
+    best = nearest.index[:, 0].astype(np.int64)
+    clear = np.ones(len(rows), np.bool_)
+    for place in range(1, nearest.index.shape[1]):
+        rival = nearest.index[:, place].astype(np.int64)
+        likeness = similarity_of_pairs(averages, best, rival, space, workers)
+        ahead = nearest.similarity[:, 0] - nearest.similarity[:, place]
+        same_view = likeness > SAME_VIEW * np.sqrt(reliability[best] * reliability[rival])
+        clear &= same_view | (ahead > CLEARLY * noise * contrast_of(likeness))
+    against = align_to_assigned(images, rows, middle, -averages, best, space, workers).similarity
+    clear &= nearest.similarity[:, 0] - against > CLEARLY * noise * np.sqrt(2)
+    found = align_to_assigned(images, rows, middle, averages, best, space, workers)
+    return best, clear, found.poses
