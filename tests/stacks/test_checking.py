@@ -325,6 +325,27 @@ def test_all_faults_of_a_cs_are_told_at_once(folder: Path) -> None:
         assert words in fault
 
 
+@pytest.mark.parametrize(
+    "field", ["alignments2D/psize_A", "ctf/exp_group_id", "isac2/mirror", "location/center_x_frac"]
+)
+def test_a_field_of_a_cs_with_too_many_values_is_told(field: str, folder: Path) -> None:
+    write_stack(folder / "good.cs", open_stack(folder / "good.mrcs"))
+    table = np.load(folder / "good.cs")
+    more = [("location/micrograph_shape", "u4", (2,)), ("alignments2D/pose", "f4")]
+    more += [("alignments2D/shift", "f4", (2,)), (field, "f4", (3,))]
+    wrong = np.zeros(
+        len(table), [*((name, table.dtype[name]) for name in table.dtype.names), *more]
+    )
+    for name in table.dtype.names:
+        wrong[name] = table[name]
+    with open(folder / "x.cs", "wb") as file:
+        np.save(file, wrong)
+    (fault,) = check_stack(folder / "x.cs")
+    assert f"the field {field} is of the wrong kind" in fault
+    with pytest.raises(InputError, match="fields of the wrong kind"):
+        open_stack(folder / "x.cs")
+
+
 def test_a_cs_without_images_is_still_looked_at(folder: Path) -> None:
     with open(folder / "x.cs", "wb") as file:
         np.save(file, np.zeros(2, [("uid", "u8"), ("ctf/accel_kv", "f4")]))

@@ -64,7 +64,7 @@ _TOGETHER = {
     "location/micrograph_shape": ("location/center_x_frac", "location/center_y_frac"),
     "alignments2D/pose": ("alignments2D/shift",),
     "alignments2D/shift": ("alignments2D/pose",),
-    "alignments2D/psize_A": ("alignments2D/pose", "alignments2D/shift"),
+    "alignments2D/psize_A": ("alignments2D/pose", "alignments2D/shift", "blob/psize_A"),
     MIRROR: ("alignments2D/pose", "alignments2D/shift"),
     ACCOUNTED: ("alignments2D/class",),
 }
@@ -206,7 +206,11 @@ def metadata_of_readable(
             good[name] = column
         except (ValueError, TypeError, IndexError, InputError) as error:
             faults.add(f"{path}: the field {name} is of the wrong kind ({_first_line(error)}).")
-    return _metadata(good, count)
+    try:
+        return _metadata(good, count)
+    except (ValueError, TypeError, IndexError, InputError) as error:
+        faults.add(f"{path} has fields that do not go together ({_first_line(error)}).")
+        return unknown_metadata(count)
 
 
 def _passthrough_file(path: Path) -> Path | None:
@@ -265,29 +269,31 @@ def _metadata(columns: Mapping[str, NDArray[Any]], count: int) -> Metadata:
         if name in columns:
             known[field] = columns[name].astype(np.float64).reshape(count) * factor
     if "ctf/exp_group_id" in columns:
-        known["optics_group"] = columns["ctf/exp_group_id"].astype(np.int64)
+        known["optics_group"] = columns["ctf/exp_group_id"].astype(np.int64).reshape(count)
     if "alignments2D/class" in columns:
-        known["class_number"] = _class_numbers(columns)
+        known["class_number"] = _class_numbers(columns).reshape(count)
     if "location/micrograph_path" in columns:
-        known["micrograph"] = _text(columns["location/micrograph_path"])
+        known["micrograph"] = _text(columns["location/micrograph_path"]).reshape(count)
     shape = columns.get("location/micrograph_shape")
     for field, name, axis in (
         ("coordinate_x", "location/center_x_frac", 1),
         ("coordinate_y", "location/center_y_frac", 0),
     ):
         if name in columns and shape is not None:
-            known[field] = columns[name].astype(np.float64) * shape[:, axis]
+            known[field] = columns[name].astype(np.float64).reshape(count) * shape[:, axis]
     if "filament/filament_uid" in columns:
         _, tubes = np.unique(columns["filament/filament_uid"], return_inverse=True)
-        known["tube_id"] = tubes.astype(np.int64) + 1
+        known["tube_id"] = tubes.astype(np.int64).reshape(count) + 1
     metadata = replace(unknown_metadata(count), **known)
     if "alignments2D/pose" in columns and "alignments2D/shift" in columns:
         shift = columns["alignments2D/shift"].astype(np.float64).reshape(count, 2)
         psize = columns.get("alignments2D/psize_A")
         if psize is not None and np.isfinite(metadata.pixel_size_in_angstroms).all():
-            shift *= (psize / metadata.pixel_size_in_angstroms)[:, None]
+            with np.errstate(divide="ignore", invalid="ignore"):  # a pose that is no number, then
+                scale = psize.astype(np.float64).reshape(count) / metadata.pixel_size_in_angstroms
+                shift *= scale[:, None]
         pose = columns["alignments2D/pose"].astype(np.float64).reshape(count)
-        flip = columns.get(MIRROR, np.zeros(count, np.uint8))
+        flip = columns.get(MIRROR, np.zeros(count, np.uint8)).reshape(count)
         metadata = replace(metadata, poses=poses_from_cryosparc(pose, shift, flip != 0))
     return metadata
 
