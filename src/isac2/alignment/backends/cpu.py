@@ -35,7 +35,7 @@ _TAPS = 8
 _VECTOR = 16
 _TILE = 64  # images that are sampled together: their windows fit the cache
 _REFERENCES_A_BLOCK = 24  # whose correlations with an image fit the cache
-_MARGIN = 3.5  # standard deviations of what the coarse correlation leaves out
+_MARGIN = 2.5  # standard deviations of what the coarse correlation leaves out
 
 
 @dataclass(frozen=True)
