@@ -162,7 +162,9 @@ def _figures(data: ReportData) -> list[tuple[str, str, str]]:
         ("Mirror consistency", _measure(100 * mean(classes.mirror_consistency), 0, "%"), "mean"),
     ]
     if data.phases:
-        figures.append(("Time", _duration(seconds), f"{len(data.generations)} generations"))
+        count = len(data.generations)
+        remark = f"{count} generation{'' if count == 1 else 's'}"
+        figures.append(("Time", _duration(seconds), remark))
     return [figure for figure in figures if figure[1] != _MISSING]
 
 
