@@ -121,5 +121,5 @@ def test_the_short_cut_finds_what_the_exhaustive_search_finds() -> None:
     lost = 1 - tables[0] / tables[1]
     assert lost.min() > -1e-5  # it never finds more
     assert (lost < 1e-5).mean() > 0.98
-    assert lost.max() < 0.1
+    assert lost.max() < 0.15
     np.testing.assert_array_equal(tables[0].argmax(axis=1), tables[1].argmax(axis=1))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
-from isac2.alignment.backends.packing import Packing
+from isac2.alignment.backends.packing import Packing, packing_of
 from isac2.alignment.ring_filter import RingFilter
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.search import angle_grid, coarse_grid, discrete_angles
@@ -94,7 +94,7 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
     geometry = space.geometry(limit)
     low_pass = RingFilter(geometry, schedule.falloff)
     weights = geometry.weights.astype(np.float32)[:, None]
-    packing = Packing(geometry)
+    packing = packing_of(geometry)
     filters: list[NDArray[np.float32]] = []
     orders: list[int] = []
     angles: list[tuple[cpu.AngleGrid, cpu.AngleGrid | None]] = []

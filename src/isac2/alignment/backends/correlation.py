@@ -30,6 +30,7 @@ from isac2.alignment.backends.lanes import (
 
 __all__ = ["add_rotated", "filter_averages", "find_largest", "find_peaks"]
 
+_HALF = LANES // 2
 _PAIR = 2 * LANES  # real and imaginary parts of a ring and sixteen orders
 _CACHE_LINE = 16  # float32
 
@@ -74,30 +75,37 @@ def _three_products(
 
 @numba.njit(nogil=True, cache=True)
 def _multiply(
-    image: Any, reference: Any, packing: Any, blocks: Any, n_shifts: Any, some: Any, signs: Any,
-    x: Any,
+    bank: Any, image: Any, references: Any, reference: Any, packing: Any, blocks: Any,
+    shifts: Any, count: Any, n_shifts: Any, signs: Any, x: Any, place: Any, width: Any,
 ) -> None:  # fmt: skip
-    """Fill the lanes that an image at some of its translations makes with one reference.
+    """Fill the lanes that an image, at some of its translations, makes with one reference.
 
-    image, reference flat; packing: (starts, rings) of the blocks of orders; blocks: the first one
-    to do and the one after the last; some int64 (n,) translations; x flat (lanes * 2 * width).
+    bank, references flat, with the image and the reference beginning at `image` and `reference`;
+    packing: (starts, rings); blocks: the first block of orders to do and the one after the last;
+    shifts int64: its first `count` are the translations; x flat, the lanes begin at `place`.
     """
     starts, rings = packing
-    width = x.size // (4 * n_shifts)
     sign = load(signs, 0)
     for block in range(blocks[0], blocks[1]):
         one = rings[block] * _PAIR
         first = starts[block] * _PAIR
-        base, to = first * n_shifts, block * LANES
-        for n in range(0, some.size, 3):
+        base, to = image + first * n_shifts, place + block * LANES
+        for n in range(0, count, 3):
             # a last group that is not full does the last translation again
-            i, j = some[n], some[min(n + 1, some.size - 1)]
-            k = some[min(n + 2, some.size - 1)]
+            i, j = shifts[n], shifts[min(n + 1, count - 1)]
+            k = shifts[min(n + 2, count - 1)]
             _three_products(
-                image, base + i * one, base + j * one, base + k * one,
-                reference, first, rings[block], x,
+                bank, base + i * one, base + j * one, base + k * one,
+                references, reference + first, rings[block], x,
                 to + i * 4 * width, to + j * 4 * width, to + k * 4 * width, width, sign,
             )  # fmt: skip
+
+
+@numba.njit(nogil=True, cache=True)
+def _place(order: Any) -> Any:
+    """Where an angular order lies in a lane: of sixteen the even ones come first."""
+    within = order & (LANES - 1)
+    return order - within + (within >> 1) + _HALF * (within & 1)
 
 
 @numba.njit(nogil=True, cache=True)
@@ -120,14 +128,14 @@ def _sum_four(
     """
     e0 = f0 = c0 = d0 = e1 = f1 = c1 = d1 = e2 = f2 = c2 = d2 = e3 = f3 = c3 = d3 = zero()
     for m in range(0, orders, 2):
-        at = start + m * _PAIR
+        at, o = start + m * _PAIR, _place(m)
         cosine, sine = load(table, at), load(table, at + LANES)
-        e0, c0 = fma(broadcast(x, i + m), cosine, e0), fma(broadcast(x, i + m + width), sine, c0)
-        e1, c1 = fma(broadcast(x, j + m), cosine, e1), fma(broadcast(x, j + m + width), sine, c1)
-        e2, c2 = fma(broadcast(x, k + m), cosine, e2), fma(broadcast(x, k + m + width), sine, c2)
-        e3, c3 = fma(broadcast(x, n + m), cosine, e3), fma(broadcast(x, n + m + width), sine, c3)
+        e0, c0 = fma(broadcast(x, i + o), cosine, e0), fma(broadcast(x, i + o + width), sine, c0)
+        e1, c1 = fma(broadcast(x, j + o), cosine, e1), fma(broadcast(x, j + o + width), sine, c1)
+        e2, c2 = fma(broadcast(x, k + o), cosine, e2), fma(broadcast(x, k + o + width), sine, c2)
+        e3, c3 = fma(broadcast(x, n + o), cosine, e3), fma(broadcast(x, n + o + width), sine, c3)
         cosine, sine = load(table, at + _PAIR), load(table, at + _PAIR + LANES)
-        o = m + 1
+        o += _HALF
         f0, d0 = fma(broadcast(x, i + o), cosine, f0), fma(broadcast(x, i + o + width), sine, d0)
         f1, d1 = fma(broadcast(x, j + o), cosine, f1), fma(broadcast(x, j + o + width), sine, d1)
         f2, d2 = fma(broadcast(x, k + o), cosine, f2), fma(broadcast(x, k + o + width), sine, d2)
@@ -146,11 +154,12 @@ def _sum_one(x: Any, i: Any, width: Any, table: Any, start: Any, orders: Any, pa
     """Sums of one lane over even and odd orders, cosines and sines, at sixteen angles."""
     e = f = c = d = zero()
     for m in range(0, orders, 2):
-        at = start + m * _PAIR
-        e = fma(broadcast(x, i + m), load(table, at), e)
-        c = fma(broadcast(x, i + m + width), load(table, at + LANES), c)
-        f = fma(broadcast(x, i + m + 1), load(table, at + _PAIR), f)
-        d = fma(broadcast(x, i + m + 1 + width), load(table, at + _PAIR + LANES), d)
+        at, o = start + m * _PAIR, i + _place(m)
+        e = fma(broadcast(x, o), load(table, at), e)
+        c = fma(broadcast(x, o + width), load(table, at + LANES), c)
+        o += _HALF
+        f = fma(broadcast(x, o), load(table, at + _PAIR), f)
+        d = fma(broadcast(x, o + width), load(table, at + _PAIR + LANES), d)
     store(parts, 0, e)
     store(parts, LANES, f)
     store(parts, 2 * LANES, c)
@@ -218,7 +227,8 @@ def _derivatives(x: Any, lane: Any, width: Any, orders: Any, angle: Any) -> Any:
     cosine, sine = 1.0, 0.0
     for m in range(1, orders):
         cosine, sine = cosine * turn_x - sine * turn_y, sine * turn_x + cosine * turn_y
-        real, imag = x[start + m], x[start + width + m]
+        at = start + _place(m)
+        real, imag = x[at], x[at + width]
         wave = 2.0 * (real * cosine - imag * sine)
         value += wave
         slope -= 2.0 * m * (real * sine + imag * cosine)
@@ -239,15 +249,23 @@ def _refined_angle(x: Any, lane: Any, width: Any, orders: Any, angle: Any, step:
 
 
 @numba.njit(nogil=True, cache=True)
-def _near_the_best(rough: Any, margin: Any, lanes: Any, shifts: Any) -> Any:
-    """List the lanes within a margin of the largest, and their translations; return the numbers."""
-    limit = rough.max() - margin
-    found = moved = 0
-    for shift in range(rough.size // 2):
+def _near_the_best(
+    rough: Any, lane: Any, count: Any, margin: Any, lanes: Any, found: Any, shifts: Any
+) -> Any:
+    """Add to `lanes`, from `found` on, those of one reference within a margin of its largest.
+
+    rough: values of all lanes, the reference's `count` from `lane` on; shifts: filled with the
+    translations of the lanes added. Returns the new number of lanes, and that of translations.
+    """
+    highest = rough[lane]
+    for n in range(lane, lane + count):
+        highest = max(highest, rough[n])
+    moved = 0
+    for shift in range(count // 2):
         before = found
-        for lane in range(2 * shift, 2 * shift + 2):
-            lanes[found] = lane
-            found += rough[lane] >= limit
+        for n in range(lane + 2 * shift, lane + 2 * shift + 2):
+            lanes[found] = n
+            found += rough[n] >= highest - margin
         shifts[moved] = shift
         moved += found > before
     return found, moved
@@ -255,42 +273,56 @@ def _near_the_best(rough: Any, margin: Any, lanes: Any, shifts: Any) -> Any:
 
 @numba.njit(nogil=True, cache=True)
 def _correlate(
-    image: Any, reference: Any, packing: Any, grids: Any, margin: Any, signs: Any, scratch: Any
-) -> Any:
-    """Fill the lanes of an image and a reference, and find how large each becomes at any angle.
+    bank: Any, image: Any, references: Any, first: Any, packing: Any, sizes: Any, grids: Any,
+    margins: Any, signs: Any, scratch: Any,
+) -> Any:  # fmt: skip
+    """Fill the lanes of an image and some references, and find how large each becomes.
 
-    All lanes are tried with the coarse grid; of those within a margin of the best one the orders
-    beyond it are added, and they are tried with the fine grid. A coarse grid without angles leaves
-    all lanes. scratch: from `_room`. Returns the number of lanes that were tried to the end; they
-    are listed, with their values, in the scratch arrays.
+    All lanes are tried with the coarse grid; to those within a margin of the best one of their
+    reference the orders beyond it are added, and they are tried with the fine grid. A coarse grid
+    without angles leaves all lanes.
+
+    bank, references flat, the image and the first reference from `image` and `first` on; sizes:
+    floats of one reference, how many references, translations; margins: one a reference; scratch:
+    from `_room`. Returns the number of lanes that were tried to the end; they are listed, with
+    their values, in the scratch arrays.
     """
     fine, coarse = grids
-    x, everything, everywhere, lanes, shifts, best, rough, values = scratch
-    n_shifts, count = everywhere.size, everything.size
-    width = x.size // (2 * count)
-    first, last = -(-coarse[1] // LANES), -(-fine[1] // LANES)
+    x, everything, shifts, lanes, best, rough, values, width = scratch
+    size, number, n_shifts = sizes
+    count = 2 * n_shifts
+    low, high = -(-coarse[1] // LANES), -(-fine[1] // LANES)
+    begin = low if coarse[2] else high
+    for k in range(number):
+        _multiply(
+            bank, image, references, first + k * size, packing, (0, begin), everything, n_shifts,
+            n_shifts, signs, x, k * count * 2 * width, width,
+        )  # fmt: skip
     if coarse[2] == 0:
-        _multiply(image, reference, packing, (0, last), n_shifts, everywhere, signs, x)
-        lanes[:] = everything
-        _largest_over_angles(x, everything, count, width, fine, best, rough)
-        values[:count] = rough[:count]
-        return count
-    _multiply(image, reference, packing, (0, first), n_shifts, everywhere, signs, x)
-    _largest_over_angles(x, everything, count, width, coarse, best, rough)
-    found, moved = _near_the_best(rough[:count], margin, lanes, shifts)
-    _multiply(image, reference, packing, (first, last), n_shifts, shifts[:moved], signs, x)
+        lanes[: number * count] = everything
+        _largest_over_angles(x, everything, number * count, width, fine, best, rough)
+        values[:] = rough
+        return number * count
+    _largest_over_angles(x, everything, number * count, width, coarse, best, rough)
+    found = 0
+    for k in range(number):
+        found, moved = _near_the_best(rough, k * count, count, margins[k], lanes, found, shifts)
+        _multiply(
+            bank, image, references, first + k * size, packing, (low, high), shifts, moved,
+            n_shifts, signs, x, k * count * 2 * width, width,
+        )  # fmt: skip
     _largest_over_angles(x, lanes, found, width, fine, best, values)
     return found
 
 
 @numba.njit(nogil=True, cache=True)
-def _room(n_shifts: Any, fine: Any) -> Any:
-    """Scratch arrays of `_correlate`: the lanes' coefficients, lists of lanes, and their values."""
-    count, width = 2 * n_shifts, -(-fine[1] // LANES) * LANES
-    everything, everywhere = np.arange(count), np.arange(n_shifts)
-    lanes, shifts = np.empty(count, np.int64), np.empty(n_shifts + 1, np.int64)
-    best, rough, values = _scratch((count + 8) * LANES), _scratch(count), _scratch(count)
-    return _scratch(count * 2 * width), everything, everywhere, lanes, shifts, best, rough, values
+def _room(number: Any, n_shifts: Any, fine: Any) -> Any:
+    """Scratch arrays of `_correlate` for a number of references, and the width of a lane."""
+    count, width = number * 2 * n_shifts, -(-fine[1] // LANES) * LANES
+    everything, shifts = np.arange(count), np.empty(n_shifts + 1, np.int64)
+    lanes, best = np.empty(count + 1, np.int64), _scratch((count + 8) * LANES)
+    x, rough, values = _scratch(count * 2 * width), _scratch(count), _scratch(count)
+    return x, everything, shifts, lanes, best, rough, values, width
 
 
 @numba.njit(nogil=True, cache=True)
@@ -303,14 +335,19 @@ def find_largest(
     bank (b, v * n_shifts), references (k, v), packing (starts, rings); grids: (fine, coarse), each
     (table, orders, blocks, quarters); margins float32 (k,); signs float32 (16,); out (b, k).
     """
-    scratch = _room(n_shifts, grids[0])
-    values = scratch[-1]
+    number, size = references.shape
+    scratch = _room(number, n_shifts, grids[0])
+    lanes, values = scratch[3], scratch[6]
+    flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
+    out[:] = np.float32(-np.inf)
     for image in range(bank.shape[0]):
-        for k in range(references.shape[0]):
-            found = _correlate(
-                bank[image], references[k], packing, grids, margins[k], signs, scratch
-            )
-            out[image, k] = values[:found].max()
+        found = _correlate(
+            flat_bank, image * bank.shape[1], flat_references, 0, packing,
+            (size, number, n_shifts), grids, margins, signs, scratch,
+        )  # fmt: skip
+        for n in range(found):
+            k = lanes[n] // (2 * n_shifts)
+            out[image, k] = max(out[image, k], values[n])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -323,11 +360,15 @@ def _vertex(low: Any, peak: Any, high: Any) -> Any:
 
 
 @numba.njit(nogil=True, cache=True)
-def _refined_move(rough: Any, shift: Any, shifts: Any, neighbours: Any, move: Any) -> None:
+def _refined_move(
+    rough: Any, start: Any, shift: Any, shifts: Any, neighbours: Any, move: Any
+) -> None:
     """Fill move (2,) with the place of the peak between the translations, px.
 
-    rough: values of all lanes; at the rim of the grid the peak is taken where it is.
+    rough: values of all lanes, those of this reference from `start` on; at the rim of the grid the
+    peak is taken where it is.
     """
+    rough = rough[start:]
     peak = max(rough[2 * shift], rough[2 * shift + 1])
     for axis in range(2):
         move[axis] = shifts[shift, axis]
@@ -354,22 +395,30 @@ def find_peaks(
     shifts, neighbours = translations
     fine = grids[0]
     value, shift, move, angle, mirror = found
-    scratch = _room(shifts.shape[0], fine)
-    x, lanes, rough, values = scratch[0], scratch[3], scratch[6], scratch[7]
-    width = x.size // (4 * shifts.shape[0])
-    parts = _scratch(4 * LANES)
+    n_shifts, (_, number, size) = shifts.shape[0], references.shape
+    scratch = _room(number, n_shifts, fine)
+    x, lanes, rough, values, width = scratch[0], scratch[3], scratch[5], scratch[6], scratch[7]
+    winner, parts = np.empty(number, np.int64), _scratch(4 * LANES)
+    flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
     for image in range(bank.shape[0]):
         owner = owners[image]
-        for k in range(references.shape[1]):
-            number = _correlate(
-                bank[image], references[owner, k], packing, grids, margins[owner, k], signs, scratch
-            )
-            lane = lanes[values[:number].argmax()]
-            at = _best_angle(x, lane, width, fine, angles, parts)
-            height, at = _refined_angle(x, lane, width, fine[1], at, step)
+        tried = _correlate(
+            flat_bank, image * bank.shape[1], flat_references, owner * number * size, packing,
+            (size, number, n_shifts), grids, margins[owner], signs, scratch,
+        )  # fmt: skip
+        value[image] = np.float32(-np.inf)
+        for n in range(tried):
+            k = lanes[n] // (2 * n_shifts)
+            if values[n] > value[image, k]:
+                value[image, k], winner[k] = values[n], lanes[n]
+        for k in range(number):
+            start = k * 2 * n_shifts
+            lane = winner[k] - start
+            at = _best_angle(x, winner[k], width, fine, angles, parts)
+            height, at = _refined_angle(x, winner[k], width, fine[1], at, step)
             value[image, k], angle[image, k] = height, at
             shift[image, k], mirror[image, k] = lane // 2, lane % 2
-            _refined_move(rough, lane // 2, shifts, neighbours, move[image, k])
+            _refined_move(rough, start, lane // 2, shifts, neighbours, move[image, k])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -383,8 +432,9 @@ def _fill_rotation(angle: Any, mirrored: Any, width: Any, tables: Any) -> None:
     for m in range(width):
         sign = -1.0 if mirrored and m % 2 == 1 else 1.0
         conjugate = -sign if mirrored else sign
-        tables[m], tables[width + m] = sign * x, -sign * y
-        tables[2 * width + m], tables[3 * width + m] = conjugate * y, conjugate * x
+        at = _place(m)
+        tables[at], tables[width + at] = sign * x, -sign * y
+        tables[2 * width + at], tables[3 * width + at] = conjugate * y, conjugate * x
         x, y = x * turn_x - y * turn_y, y * turn_x + x * turn_y
 
 

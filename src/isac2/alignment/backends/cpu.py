@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import correlation, sampling
 from isac2.alignment.backends.lanes import LANES
-from isac2.alignment.backends.packing import Packing, aligned_zeros
+from isac2.alignment.backends.packing import Packing, aligned_zeros, packing_of
 from isac2.alignment.rings import RingGeometry, SamplingTable
 
 __all__ = [
@@ -182,7 +182,7 @@ def ring_bank(
     normalise : bool
         Bring each image, at each translation, to zero mean and unit variance over its rings.
     """
-    packing, n_shifts = Packing(geometry), len(table.shifts)
+    packing, n_shifts = packing_of(geometry), len(table.shifts)
     values = aligned_zeros(rows.size, packing.size * n_shifts)
     for first in range(0, rows.size, _TILE):
         some = slice(first, first + _TILE)
@@ -247,25 +247,24 @@ def _transform(
     geometry = packing.geometry
     lanes = samples.shape[1]
     n_shifts = values.shape[1] // packing.size
-    half = int(geometry.lengths.max()) // 2
-    folded = np.empty((2, half, lanes), np.float32)
-    spectrum = np.empty(lanes * (int(geometry.orders.max()) + 1), np.float32)
-    mean = mean.astype(np.float32)
-    for ring, length in enumerate(geometry.lengths):
+    folded = np.empty((int(geometry.lengths.max()), lanes), np.float32)
+    room = np.empty(4 * lanes * packing.transforms[-1][0].shape[1], np.float32)
+    for ring, (length, matrices) in enumerate(
+        zip(geometry.lengths, packing.transforms, strict=True)
+    ):
         some = samples[geometry.starts[ring] : geometry.starts[ring + 1]]
-        parts = folded[:, : length // 2]
-        sampling.fold_ring(some, scale, parts[0], parts[1])
-        for parity, matrix in enumerate(geometry.transforms[ring]):
-            orders = np.arange(parity, geometry.orders[ring], 2)
-            if not len(orders):
-                continue
-            transformed = spectrum[: lanes * len(matrix)].reshape(lanes, len(matrix))
-            np.matmul(parts[parity].T, matrix.T, out=transformed)
-            if parity == 0:
-                transformed[:, 0] -= mean
-            places = packing.places(ring, orders, n_shifts)
-            steps = packing.rings[orders // LANES] * 2 * LANES
-            sampling.place_orders(transformed, places, steps, n_shifts, values)
+        sampling.fold_ring(some, scale, folded[:length])
+        columns = matrices[0].shape[1]
+        spectrum = room[: 4 * lanes * columns].reshape(4, lanes, columns)
+        first = 0
+        for kind, matrix in enumerate(matrices):
+            part = folded[first : first + len(matrix)]
+            np.matmul(part.T, matrix, out=spectrum[kind])
+            first += len(matrix)
+        spectrum[0, :, 0] -= mean
+        sampling.place_orders(
+            spectrum, ring, packing.first_rings, *packing.blocks, n_shifts, values
+        )
 
 
 def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -347,7 +346,7 @@ def find_peaks(
 
 def _signs() -> NDArray[np.float32]:
     """What the mirror does to orders: +1 where they are even, -1 where they are odd."""
-    return np.where(np.arange(LANES) % 2 == 0, 1.0, -1.0).astype(np.float32)
+    return np.where(np.arange(LANES) < LANES // 2, 1.0, -1.0).astype(np.float32)
 
 
 def _margins(

@@ -1,9 +1,13 @@
-"""How ring coefficients lie in memory: sixteen angular orders side by side, then rings."""
+"""How ring coefficients lie in memory: sixteen angular orders side by side, then rings.
+
+Even and odd orders come from different sums over a ring, and lie apart: of sixteen orders the eight
+even ones come first, then the eight odd ones.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +15,10 @@ from numpy.typing import NDArray
 from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry
 
-__all__ = ["Packing", "aligned_zeros"]
+__all__ = ["Packing", "aligned_zeros", "lane_of_order", "packing_of"]
 
 _PAIR = 2 * LANES
+_HALF = LANES // 2
 _CACHE_LINE_BYTES = 64
 
 
@@ -23,6 +28,18 @@ def aligned_zeros(*shape: int) -> NDArray[np.float32]:
     raw = np.zeros(size + _CACHE_LINE_BYTES, np.uint8)
     start = -raw.ctypes.data % _CACHE_LINE_BYTES
     return raw[start : start + size].view(np.float32).reshape(shape)
+
+
+def lane_of_order(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Lane of each angular order among the sixteen of its block."""
+    lane: NDArray[np.int64] = order % LANES // 2 + _HALF * (order % 2)
+    return lane
+
+
+@lru_cache(maxsize=64)
+def packing_of(geometry: RingGeometry) -> Packing:
+    """Packing of a geometry, with its tables, made once."""
+    return Packing(geometry)
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ class Packing:
         self, ring: NDArray[np.int64] | int, order: NDArray[np.int64], n_shifts: int = 1
     ) -> NDArray[np.int64]:
         """Place of the real part at the first translation; the imaginary part is 16 further."""
-        block, lane = order // LANES, order % LANES
+        block, lane = order // LANES, lane_of_order(order)
         row = ring - self.geometry.first_ring[block * LANES]
         places: NDArray[np.int64] = (self.starts[block] * n_shifts + row) * _PAIR + lane
         return places
@@ -76,8 +93,26 @@ class Packing:
     def orders(self) -> NDArray[np.int64]:
         """Angular order of each float, int64 (v,)."""
         blocks = np.repeat(np.arange(len(self.rings)), self.rings)
-        lanes = np.tile(np.arange(LANES), 2)
-        return (blocks[:, None] * LANES + lanes).ravel()
+        within = lane_of_order(np.arange(LANES)).argsort()
+        return (blocks[:, None] * LANES + np.tile(within, 2)).ravel()
+
+    @cached_property
+    def first_rings(self) -> NDArray[np.int64]:
+        """First ring of each block, int64 (q,)."""
+        return self.geometry.first_ring[::LANES]
+
+    @cached_property
+    def transforms(self) -> list[tuple[NDArray[np.float32], ...]]:
+        """Fourier transform of each ring as matrices that take its folded samples.
+
+        A ring of 4 q samples is folded twice (`sampling.fold_ring`), so that each of four kinds of
+        coefficients sees about q values: real and imaginary parts of even orders, then of odd ones.
+        Each matrix, float32 (values, 8 n), makes the eight such orders of n blocks.
+        """
+        return [
+            _folded_transform(int(length), int(count))
+            for length, count in zip(self.geometry.lengths, self.geometry.orders, strict=True)
+        ]
 
     def filter_matrices(self, matrices: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Matrices of the first orders (r, r), as `correlation.filter_averages` takes them."""
@@ -88,8 +123,23 @@ class Packing:
             entries = np.zeros((rings, rings, LANES), np.float32)
             for order in range(block * LANES, min((block + 1) * LANES, len(matrices))):
                 left_out = rings - len(matrices[order])
-                entries[left_out:, left_out:, order % LANES] = matrices[order]
+                lane = int(lane_of_order(np.array(order)))
+                entries[left_out:, left_out:, lane] = matrices[order]
             parts.append(entries.ravel())
         flat = aligned_zeros(sum(p.size for p in parts))
         flat[:] = np.concatenate(parts)
         return flat
+
+
+def _folded_transform(length: int, count: int) -> tuple[NDArray[np.float32], ...]:
+    """Matrices of one ring of `length` samples and `count` orders; see `Packing.transforms`."""
+    quarter, columns = length // 4, -(-count // LANES) * _HALF
+    inner = np.arange(1, quarter)
+    samples = (np.arange(quarter + 1), inner, np.arange(quarter), np.arange(1, quarter + 1))
+    matrices = []
+    for kind, places in enumerate(samples):
+        order = 2 * np.arange(columns) + kind // 2
+        phase = 2 * np.pi / length * places[:, None] * order
+        wave = np.cos(phase) if kind % 2 == 0 else -np.sin(phase)
+        matrices.append(np.where(order < count, wave / length, 0.0).astype(np.float32))
+    return tuple(matrices)

@@ -157,35 +157,54 @@ def moments(samples: Any, starts: Any, ring_weights: Any, mean: Any, deviation: 
 
 
 @numba.njit(nogil=True, cache=True)
-def fold_ring(samples: Any, scale: Any, even: Any, odd: Any) -> None:
-    """Add and subtract the halves of a ring, scaled: what its even and its odd orders see.
+def fold_ring(samples: Any, scale: Any, out: Any) -> None:
+    """Fold a ring twice, scaled: opposite samples first, then those that mirror each other.
 
-    samples float32 (2 h, l), scale float32 (l,), even and odd float32 (h, l).
+    samples float32 (4 q, l), scale float32 (l,), out float32 (4 q, l). Its first q + 1 rows are
+    what the real parts of even orders see, the next q - 1 the imaginary parts; then q rows for the
+    real and q for the imaginary parts of odd orders.
     """
-    half = even.shape[0]
-    for sample in range(half):
-        here, opposite = samples[sample], samples[sample + half]
-        plus, minus = even[sample], odd[sample]
+    quarter = samples.shape[0] // 4
+    for k in range(1, quarter):
+        a, b = samples[k], samples[k + 2 * quarter]
+        c, d = samples[2 * quarter - k], samples[4 * quarter - k]
+        even_real, even_imag = out[k], out[quarter + k]
+        odd_real, odd_imag = out[2 * quarter + k], out[3 * quarter + k - 1]
         for lane in range(scale.size):
-            a, b = here[lane] * scale[lane], opposite[lane] * scale[lane]
-            plus[lane] = a + b
-            minus[lane] = a - b
+            factor = scale[lane]
+            plus, minus = (a[lane] + b[lane]) * factor, (a[lane] - b[lane]) * factor
+            other_plus, other_minus = (c[lane] + d[lane]) * factor, (c[lane] - d[lane]) * factor
+            even_real[lane], even_imag[lane] = plus + other_plus, plus - other_plus
+            odd_real[lane], odd_imag[lane] = minus - other_minus, minus + other_minus
+    # the first sample and the one a quarter turn on mirror themselves
+    for k in range(0, 2 * quarter, quarter):
+        a, b = samples[k], samples[k + 2 * quarter]
+        even, odd = out[k], out[2 * quarter] if k == 0 else out[4 * quarter - 1]
+        for lane in range(scale.size):
+            even[lane] = (a[lane] + b[lane]) * scale[lane]
+            odd[lane] = (a[lane] - b[lane]) * scale[lane]
 
 
 @numba.njit(nogil=True, cache=True)
-def place_orders(spectrum: Any, places: Any, steps: Any, n_shifts: Any, values: Any) -> None:
+def place_orders(
+    spectrum: Any, ring: Any, first_rings: Any, starts: Any, rings: Any, n_shifts: Any, values: Any
+) -> None:
     """Put the transforms of one ring into packed coefficients.
 
-    spectrum float32 (s * b made up, 2 m): of each lane the real parts of m orders, then the
-    imaginary ones; places, steps int64 (m,): of the real parts at the first translation, and from
-    one translation to the next; values float32 (b, v * s).
+    spectrum float32 (4, s * b made up, 8 n): kinds of `Packing.transforms`, of n blocks; ring: its
+    number; first_rings, starts, rings int64 (blocks,) of the packing; values float32 (b, v * s).
     """
-    lanes = spectrum.shape[0] // n_shifts
-    count = places.size
-    for s in range(n_shifts):
-        for b in range(values.shape[0]):
-            row, out = spectrum[s * lanes + b], values[b]
-            for number in range(count):
-                place = np.uint64(places[number] + s * steps[number])
-                out[place] = row[number]
-                out[place + np.uint64(16)] = row[count + number]
+    lanes = spectrum.shape[1] // n_shifts
+    one, two, three = np.uint64(8), np.uint64(16), np.uint64(24)
+    for block in range(spectrum.shape[2] // 8):
+        base = (starts[block] * n_shifts + ring - first_rings[block]) * 32
+        for s in range(n_shifts):
+            place = np.uint64(base + s * rings[block] * 32)
+            for b in range(values.shape[0]):
+                out, row = values[b], s * lanes + b
+                even_real, even_imag = spectrum[0, row], spectrum[1, row]
+                odd_real, odd_imag = spectrum[2, row], spectrum[3, row]
+                for n in range(8):
+                    at, of = place + np.uint64(n), np.uint64(8 * block + n)
+                    out[at], out[at + one] = even_real[of], odd_real[of]
+                    out[at + two], out[at + three] = even_imag[of], odd_imag[of]
