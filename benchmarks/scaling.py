@@ -2,6 +2,7 @@
 
     python benchmarks/scaling.py measure STACK [ranks ...] [-- options of the run]
     python benchmarks/scaling.py model
+    python benchmarks/scaling.py pools
 
 Measured is the processor time of the ranks, which a busy machine changes less than the clock: the
 efficiency is the time of one rank alone over (ranks x the time of the busiest one). The model is
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 from pathlib import Path
 
 from isac2.run.directory import RunDirectory
@@ -46,7 +47,7 @@ class Costs:
         Latency of an exchange, and of waiting for its end.
     """
 
-    pair: float = 9e-6
+    pair: float = 5.8e-6
     image: float = 4.4e-3
     assign: float = 3e-9
     average: float = 1e-3
@@ -110,6 +111,101 @@ def print_model() -> None:
             )
 
 
+@dataclass(frozen=True)
+class PoolCosts:
+    """As `Costs`, of what comes with pools; measured likewise.
+
+    Attributes
+    ----------
+    average_pair : float
+        Similarity of two averages, or of an image and an average, to full resolution.
+    test : float
+        Stability test, an image.
+    rounds : int
+        Rounds of all images that the clustering of a pool amounts to (docs/suggest.md).
+    accounted : float
+        Share of the images in classes.
+    """
+
+    average_pair: float = 9e-6
+    test: float = 1.7e-3
+    rounds: int = 9
+    accounted: float = 0.9
+
+
+@dataclass(frozen=True)
+class PoolModel:
+    """Hours of the steps of a run in pools, and bytes."""
+
+    clustering: float
+    matching: float
+    testing: float
+    comparing: float
+    memory: float
+    disk: float
+
+    @property
+    def hours(self) -> float:
+        """Of all steps."""
+        return self.clustering + self.matching + self.testing + self.comparing
+
+
+def model_pools(
+    images: int, pool: int, images_a_group: int, ranks: int, views_come_again: bool
+) -> PoolModel:
+    """Return what a run takes whose pools are worked on one after the other by all ranks.
+
+    Parameters
+    ----------
+    images, pool, images_a_group, ranks : int
+        A pool of 0 is all images together.
+    views_come_again : bool
+        Every pool has the same views, so that as many classes are left as one pool has; else none
+        is merged, which is the most that can be left.
+    """
+    costs, more = Costs(), PoolCosts()
+    pool = min(pool or images, images)
+    pools = ceil(images / pool)
+    clustering = pools * more.rounds * model_round(pool, images_a_group, ranks, costs).seconds
+    before = more.accounted * images / images_a_group
+    after = before / pools if views_come_again else before
+    turns = ceil(log2(pools)) if pools > 1 else 0
+    # each turn compares all classes, and there are half as many in the next if they are merged
+    matching = (4 / 3 if views_come_again else 1) * before**2 * more.average_pair * (pools > 1)
+    testing = (turns + 1) * more.accounted * images * more.test  # and once at the end
+    comparing = images * after * more.average_pair  # margins; what is left, with all classes
+    shared = ceil(before / ranks) * ranks / before  # a class is tested on one rank
+    table = pool * (pool / images_a_group) * 4
+    memory = images * 500 + table + 4 * before * AVERAGE_BYTES
+    disk = images * (AVERAGE_BYTES + 2000) + 30 * before * AVERAGE_BYTES
+    return PoolModel(
+        clustering / 3600,
+        matching / ranks / 3600,
+        testing * shared / ranks / 3600,
+        comparing / ranks / 3600,
+        memory,
+        disk,
+    )
+
+
+def print_pools() -> None:
+    """Print the table of pools of docs/scaling.md: 96 ranks."""
+    print("| particles | pool | classes left | clustering | matching | testing | comparing | all | "
+          "memory, first rank | disk |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for images in (100_000, 1_000_000, 10_000_000):
+        for pool, again in ((0, False), (50_000, True), (50_000, False)):
+            found = model_pools(images, pool, 200, 96, again)
+            left = PoolCosts.accounted * images / 200
+            left = left / ceil(images / pool) if again else left
+            hours = (found.clustering, found.matching, found.testing, found.comparing, found.hours)
+            print(
+                f"| {images:,} | {f'{pool:,}' if pool else 'all'} | {left:,.0f} | "
+                + " | ".join(f"{value:,.1f} h" for value in hours)
+                + f" | {found.memory / 1e9:,.1f} GB | {found.disk / 1e9:,.0f} GB |"
+            )
+
+
 def measure(stack: str, ranks: int, options: list[str], folder: Path) -> RunRecord:
     """Run a stack on so many ranks of one thread."""
     program = Path(sys.executable)
@@ -145,6 +241,8 @@ def main(words: list[str]) -> None:
     """Do what is asked for."""
     if words[:1] == ["model"]:
         print_model()
+    elif words[:1] == ["pools"]:
+        print_pools()
     elif words[:1] == ["measure"] and len(words) > 1:
         cut = words.index("--") if "--" in words else len(words)
         counts = [int(word) for word in words[2:cut]] or [1, 2, 4, 8]
