@@ -10,8 +10,15 @@ import pytest
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
-from isac2.alignment.search import align_to_assigned, angle_grid, reference_coefficients, search
+from isac2.alignment.search import (
+    align_to_assigned,
+    angle_grid,
+    reference_coefficients,
+    search,
+    search_assign_align,
+)
 from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.clustering.assign import assign_equal_sizes
 from isac2.images.filters import tanh_low_pass
 from isac2.run.parallel import open_workers
 from isac2.workers import SerialWorkers
@@ -123,3 +130,34 @@ def test_the_short_cut_finds_what_the_exhaustive_search_finds() -> None:
     assert (lost < 1e-5).mean() > 0.98
     assert lost.max() < 0.15
     np.testing.assert_array_equal(tables[0].argmax(axis=1), tables[1].argmax(axis=1))
+
+
+def equal_groups(similarity: NDArray[np.float32]) -> NDArray[np.int64]:
+    return assign_equal_sizes(similarity, 16)
+
+
+def test_search_assignment_and_alignment_in_one_are_the_three_in_turn() -> None:
+    images = noisy_images(100, 40, 7)
+    references = tanh_low_pass(noisy_images(6, 40, 8), 0.3, 0.2)
+    rows, space = np.arange(100), SearchSpace(15)
+    centres = np.random.default_rng(9).uniform(-2, 2, (100, 2))
+    similarity = search(images, rows, centres, references, space, SerialWorkers(), 0.4)
+    given = equal_groups(similarity)
+    aligned = align_to_assigned(
+        images, rows, centres, references, given, space, SerialWorkers(), 0.4
+    )
+    with open_workers(2) as workers:
+        assigned, found = search_assign_align(
+            images,
+            rows,
+            centres,
+            references,
+            lambda t: assign_equal_sizes(t, 16),
+            space,
+            workers,
+            0.4,
+        )
+    assert (similarity.argmax(axis=1) != given).any()  # some images do not get what they like best
+    np.testing.assert_array_equal(assigned, given)
+    np.testing.assert_array_equal(found.poses, aligned.poses)
+    np.testing.assert_array_equal(found.similarity, aligned.similarity)

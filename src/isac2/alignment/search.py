@@ -6,7 +6,8 @@ angle, mirror and a grid of translations around the image's present centre.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.backends.lanes import LANES
-from isac2.alignment.rings import RingGeometry
+from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.poses import PoseArray
 from isac2.workers import Workers
@@ -28,9 +29,12 @@ __all__ = [
     "discrete_angles",
     "reference_coefficients",
     "search",
+    "search_assign_align",
 ]
 
 _IMAGES_A_BLOCK = 64
+_LIKELY = 3  # references that an image is aligned to while it is compared with all
+_FOUND = np.dtype([("x", "f8"), ("y", "f8"), ("angle", "f8"), ("mirror", "i1"), ("value", "f4")])
 _COARSE_ORDERS = 16
 _ANGLES_A_ORDER = 0.7  # quarter angles: 2.8 samples a period of the highest order
 
@@ -142,25 +146,73 @@ def search(
     -------
     float32 (m, k)
     """
-    geometry = space.geometry(frequency)
-    table = space.sampling_table(frequency)
-    angles = angle_grid(geometry.n_orders)
-    coarse = None if exhaustive else coarse_grid(geometry.n_orders)
-    coefficients = reference_coefficients(references, geometry)
-    middles = space.permitted(centres, images.shape[-1])
+    task = _task(images, rows, centres, references, space, frequency)
+    coarse = None if exhaustive else coarse_grid(task.geometry.n_orders)
     # where nobody keeps a block this takes no memory: the system gives zeros when they are touched
     similarity = np.zeros((len(rows), len(references)), np.float32)
 
     def search_block(first: int) -> NDArray[np.float32]:
-        last = min(first + _IMAGES_A_BLOCK, len(rows))
-        bank = cpu.ring_bank(images, rows[first:last], middles[first:last], geometry, table)
-        return cpu.find_largest(bank, coefficients, angles, coarse)
+        bank = task.bank(slice(first, first + _IMAGES_A_BLOCK))
+        return cpu.find_largest(bank, task.references, task.angles, coarse)
 
     def keep(first: int, found: NDArray[np.float32]) -> None:
         similarity[first : first + len(found)] = found
 
-    workers.collect(search_block, range(0, len(rows), _IMAGES_A_BLOCK), keep)
+    workers.collect(search_block, task.blocks(), keep)
     return similarity
+
+
+def search_assign_align(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    references: NDArray[np.float32],
+    assign: Callable[[NDArray[np.float32]], NDArray[np.int64]],
+    space: SearchSpace,
+    workers: Workers,
+    frequency: float = 0.5,
+) -> tuple[NDArray[np.int64], Alignment]:
+    """Give every image a reference, by its similarity to all, and align it to that one.
+
+    The same as `search`, `assign` and `align_to_assigned`, in less time: most images get one of the
+    references that they are most similar to, and are aligned to these while they are at hand.
+
+    Parameters
+    ----------
+    assign : callable
+        From the similarities float32 (m, k) to the reference of each image, int64 (m,).
+
+    Other parameters are those of `search`.
+    """
+    task = _task(images, rows, centres, references, space, frequency)
+    coarse, likely = coarse_grid(task.geometry.n_orders), min(_LIKELY, len(references))
+    similarity = np.zeros((len(rows), len(references)), np.float32)
+    candidates = np.zeros((len(rows), likely), np.int64)
+    poses = np.zeros((len(rows), likely), _FOUND)
+
+    def search_block(first: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.void]]:
+        some = slice(first, first + _IMAGES_A_BLOCK)
+        bank = task.bank(some)
+        table = cpu.find_largest(bank, task.references, task.angles, coarse)
+        best = np.argpartition(-table, likely - 1, axis=1)[:, :likely]
+        return table, best, task.found(some, bank, best)
+
+    def keep(
+        first: int, found: tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.void]]
+    ) -> None:
+        some = slice(first, first + len(found[0]))
+        similarity[some], candidates[some], poses[some] = found
+
+    def assign_and_pick() -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.void]]:
+        given = assign(similarity)
+        is_given = candidates == given[:, None]
+        return given, is_given.any(axis=1), poses[np.arange(len(rows)), is_given.argmax(axis=1)]
+
+    workers.collect(search_block, task.blocks(), keep)
+    assigned, known, found = workers.once(assign_and_pick)
+    rest = np.flatnonzero(~known)
+    found[rest] = task.take(rest).align(assigned[rest], workers)
+    return assigned, _alignment(found)
 
 
 def align_to_assigned(
@@ -177,26 +229,87 @@ def align_to_assigned(
 
     The other parameters are those of `search`.
     """
+    task = _task(images, rows, centres, references, space, frequency)
+    return _alignment(task.align(assigned, workers))
+
+
+def _alignment(found: NDArray[np.void]) -> Alignment:
+    """Poses of what the search found, `_FOUND` (m,)."""
+    places = np.stack([found["x"], found["y"]], axis=-1)
+    return Alignment(poses_from_search(places, found["angle"], found["mirror"]), found["value"])
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Images, where to look for each, and the references that they are compared with."""
+
+    images: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    middles: NDArray[np.float64]
+    references: cpu.References
+    geometry: RingGeometry
+    table: SamplingTable
+
+    @property
+    def angles(self) -> cpu.AngleGrid:
+        """All angles."""
+        return angle_grid(self.geometry.n_orders)
+
+    def blocks(self) -> range:
+        """First image of each block."""
+        return range(0, len(self.rows), _IMAGES_A_BLOCK)
+
+    def take(self, some: NDArray[np.int64]) -> _Task:
+        """The same for some of the images."""
+        return replace(self, rows=self.rows[some], middles=self.middles[some])
+
+    def bank(self, some: slice) -> cpu.RingBank:
+        """Ring coefficients of some of the images at all translations."""
+        return cpu.ring_bank(
+            self.images, self.rows[some], self.middles[some], self.geometry, self.table
+        )
+
+    def found(
+        self, some: slice, bank: cpu.RingBank, numbers: NDArray[np.int64]
+    ) -> NDArray[np.void]:
+        """Best poses of some images against a few references of each, `_FOUND` like numbers."""
+        # one kind of images a reference, or, where each image has several, one an image
+        values = self.references.values[0]
+        if numbers.shape[1] == 1:
+            own, kinds = values[:, None], numbers[:, 0]
+        else:
+            own, kinds = values[numbers], np.arange(len(numbers))
+        references = cpu.References(np.ascontiguousarray(own), self.references.packing)
+        peaks = cpu.find_peaks(bank, kinds, references, (self.angles, None), self.table)
+        found = np.empty(numbers.shape, _FOUND)
+        places = self.middles[some, None] + peaks.move
+        found["x"], found["y"] = places[..., 0], places[..., 1]
+        found["angle"], found["mirror"] = peaks.angle, peaks.mirror
+        found["value"] = peaks.value
+        return found
+
+    def align(self, assigned: NDArray[np.int64], workers: Workers) -> NDArray[np.void]:
+        """Best pose of every image against its reference, `_FOUND` (m,)."""
+
+        def align_block(first: int) -> NDArray[np.void]:
+            some = slice(first, first + _IMAGES_A_BLOCK)
+            return self.found(some, self.bank(some), assigned[some, None])[:, 0]
+
+        done = workers.map(align_block, self.blocks())
+        return np.concatenate([np.empty(0, _FOUND), *done])
+
+
+def _task(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    references: NDArray[np.float32],
+    space: SearchSpace,
+    frequency: float,
+) -> _Task:
+    """What `search` was asked for."""
     geometry = space.geometry(frequency)
-    table = space.sampling_table(frequency)
-    angles = angle_grid(geometry.n_orders)
-    coefficients = reference_coefficients(references, geometry)
-    middles = space.permitted(centres, images.shape[-1])
-    # one kind of images a group: each is compared with its own reference only
-    own = cpu.References(coefficients.values.transpose(1, 0, 2).copy(), coefficients.packing)
-    blocks = [
-        np.arange(first, min(first + _IMAGES_A_BLOCK, len(rows)))
-        for first in range(0, len(rows), _IMAGES_A_BLOCK)
-    ]
-    angle, mirror = np.empty(len(rows)), np.empty(len(rows), np.int8)
-    found, similarity = np.empty((len(rows), 2)), np.empty(len(rows), np.float32)
-
-    def align_block(block: NDArray[np.int64]) -> cpu.Peaks:
-        bank = cpu.ring_bank(images, rows[block], middles[block], geometry, table)
-        return cpu.find_peaks(bank, assigned[block], own, (angles, None), table)
-
-    for block, peaks in zip(blocks, workers.map(align_block, blocks), strict=True):
-        angle[block], mirror[block] = peaks.angle[:, 0], peaks.mirror[:, 0]
-        found[block] = middles[block] + peaks.move[:, 0]
-        similarity[block] = peaks.value[:, 0]
-    return Alignment(poses_from_search(found, angle, mirror), similarity)
+    return _Task(
+        images, rows, space.permitted(centres, images.shape[-1]),
+        reference_coefficients(references, geometry), geometry, space.sampling_table(frequency),
+    )  # fmt: skip

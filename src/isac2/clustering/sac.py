@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.centre_together import align_averages_together
 from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
-from isac2.alignment.search import align_to_assigned, angular_coefficients, search
+from isac2.alignment.search import angular_coefficients, search_assign_align
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.clustering.assign import assign_equal_sizes
 from isac2.clustering.parameters import ClusteringParameters
@@ -160,9 +160,11 @@ def equal_size_k_means_pass(
     limit = end_of_pass_band(frequency, parameters.falloff)
     references = tanh_low_pass(references, frequency, parameters.falloff)
     centres = centres_from_poses(poses)
-    similarity = search(images, pool, centres, references, space, workers, limit)
-    assigned = workers.once(lambda: assign_equal_sizes(similarity, len(pool) // len(references)))
-    aligned = align_to_assigned(images, pool, centres, references, assigned, space, workers, limit)
+    assigned, aligned = search_assign_align(
+        images, pool, centres, references,
+        lambda similarity: assign_equal_sizes(similarity, len(pool) // len(references)),
+        space, workers, limit,
+    )  # fmt: skip
     poses = aligned.poses
     groups = [np.flatnonzero(assigned == k) for k in range(len(references))]
     averages = average_groups(images, pool, poses, groups, workers)
