@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from isac2.after.assign import assign_particles
 from isac2.errors import InputError
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.options import Settings
+from isac2.run.results import read_run
 from isac2.run.runner import run_isac
-from isac2.stacks import read_eman_headers
+from isac2.stacks import open_stack, read_eman_headers, write_mrcs
 
 TIMED = {"run.json", "isac2.log", "report.html"}
 
@@ -45,7 +47,8 @@ def files_of(directory: RunDirectory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def settings(tiny: Any) -> Settings:
-    return replace(tiny.settings, images_per_group=12, pool_size=36)
+    changed: Settings = replace(tiny.settings, images_per_group=12, pool_size=36)
+    return changed
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +83,21 @@ def test_it_goes_on_from_anywhere(
         run_isac(tiny.path, tmp_path / "run", settings, StopAt(message))
     again = run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
     assert files_of(again) == files_of(pooled)
+
+
+def test_an_assignment_keeps_its_classes(pooled: RunDirectory, tiny: Any, tmp_path: Path) -> None:
+    known = read_run(pooled.path)
+    images = open_stack(tiny.path).read()
+    more = images[::6] + 0.1 * np.random.default_rng(1).standard_normal(images[::6].shape)
+    write_mrcs(tmp_path / "more.mrcs", more.astype(np.float32), 2.0)
+    done = assign_particles(
+        tmp_path / "more.mrcs", pooled.path, tmp_path / "grown", display=SilentDisplay()
+    )
+    grown = read_run(done.directory.path)
+    assert done.new == 12
+    assert len(grown) == len(known)
+    for before, after in zip(known.members, grown.members, strict=True):
+        assert len(np.intersect1d(before, after)) >= 0.5 * len(before)
 
 
 def test_pools_too_small_and_going_back_are_refused() -> None:

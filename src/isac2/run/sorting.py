@@ -79,12 +79,19 @@ def sort_particles(
 ) -> IsacState:
     """Find the classes of the usable images (int64 (m,)), from the last saved step."""
     with job.phase("clustering"):
-        if job.settings.pool_size:
+        if job.first(lambda: _is_in_pools(job)):
             state = _in_pools(job, working, facts, usable, frames)
         else:
             state = _whole(job, working, facts, usable, frames)
         job.progress.end_rounds(accounted_in(state.accounted))
     return state
+
+
+def _is_in_pools(job: Job) -> bool:
+    """Whether a run is to be in pools; what goes on from the classes of another never is."""
+    directory = job.directory
+    from_another = directory.clustering_state.exists() and not directory.pools_state.exists()
+    return bool(job.settings.pool_size) and not from_another
 
 
 def _whole(
