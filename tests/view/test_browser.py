@@ -101,6 +101,23 @@ def test_labels_notes_and_undo(viewer: Any, tabs: BrowserContext) -> None:
     assert chosen_on_disk(viewer) == [1]
 
 
+def test_a_note_that_is_being_written_is_kept_when_the_page_goes(
+    viewer: Any, tabs: BrowserContext
+) -> None:
+    from playwright.sync_api import expect
+
+    page = opened(tabs, viewer)
+    page.on("dialog", lambda dialog: dialog.accept())  # whether to leave what is not yet saved
+    tile(page, 1).focus()
+    page.keyboard.press("Enter")
+    says(page.locator("#class-title"), "Class 1")
+    page.get_by_role("textbox", name="Note").click()
+    page.keyboard.type("half a sentence")
+    page.reload()
+    says(page.locator("#chosen-count"), "chosen")
+    expect(tile(page, 1)).to_have_attribute("title", "half a sentence")
+
+
 def test_a_double_click_opens_and_does_not_choose(viewer: Any, tabs: BrowserContext) -> None:
     page = opened(tabs, viewer)
     tile(page, 3).dblclick()

@@ -4,7 +4,9 @@ const UNMARKED = { chosen: false, label: "", note: "" };
 
 /** Ask the viewer; an answer that says what is wrong becomes an error with those words. */
 async function ask(path, document) {
-  const options = document === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(document) };
+  const body = JSON.stringify(document);
+  const keepalive = body?.length < 20_000; // is sent though the page goes; browsers take no more than 64 KiB
+  const options = document === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body, keepalive };
   const answer = await fetch(path, { ...options, cache: "no-store" });
   const found = await answer.json().catch(() => ({ error: `the viewer answered ${answer.status}` }));
   if (!answer.ok) throw Object.assign(new Error(found.error), { isRefused: true });
