@@ -33,7 +33,6 @@ _NEAR_STEPS = 2  # the other rounds' range; with less, a peak beside the middle 
 _SMALLEST_COARSE_RADIUS = 12
 _SHAKE_EVERY = 4
 _CALM_ROUNDS = 10
-_IMAGES_A_BLOCK = 64
 _LOWEST_CUTOFF, _HIGHEST_CUTOFF = 0.12, 0.4
 _NYQUIST = 0.5
 _ROLL_OFF = 1.25
@@ -95,6 +94,7 @@ def pre_align(
     workers: Workers,
     pixel: float = 1.0,
     notify: Callable[[int, int], None] | None = None,
+    device: str = "cpu",
 ) -> PreAlignment:
     """Align images reference-free to one common average.
 
@@ -115,6 +115,8 @@ def pre_align(
         limits of the low-pass filter and the centring are those of working pixels.
     notify : callable, optional
         Told (rounds done, rounds in all).
+    device : str
+        What computes it, as in a `SearchSpace`.
 
     Returns
     -------
@@ -126,8 +128,9 @@ def pre_align(
     stages = search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
     total = _ROUNDS_A_STAGE * len(stages)
     for reach, step in stages:
-        wide = _square_search(radius, reach / pixel, step / pixel)
-        near = _square_search(radius, min(reach, _NEAR_STEPS * step) / pixel, step / pixel)
+        wide = _square_search(radius, reach / pixel, step / pixel, device)
+        nearby = min(reach, _NEAR_STEPS * step)
+        near = _square_search(radius, nearby / pixel, step / pixel, device)
         for number in range(_ROUNDS_A_STAGE):
             space = wide if number in _WIDE_ROUNDS else near
             reference, frequency = _filtered_average(images, rows, poses, pixel, workers)
@@ -146,9 +149,9 @@ def pre_align(
     return PreAlignment(centres, np.stack([*averages, reference]))
 
 
-def _square_search(radius: int, reach: float, step: float) -> SearchSpace:
+def _square_search(radius: int, reach: float, step: float, device: str) -> SearchSpace:
     """Rings of a disc, and the same range of translations along both axes."""
-    return SearchSpace(radius, x_range=reach, y_range=reach, translation_step=step)
+    return SearchSpace(radius, x_range=reach, y_range=reach, translation_step=step, device=device)
 
 
 def _filtered_average(
@@ -211,18 +214,19 @@ def _align_to_average(
     angles = angle_grid(geometry.n_orders)
     if shaken:
         angles = discrete_angles(90.0, geometry.n_orders)
-    reference = reference_coefficients(average[None], geometry)
+    backend = space.backend
+    reference = reference_coefficients(average[None], geometry, backend)
     middles = space.permitted(centres_from_poses(poses), images.shape[-1])
 
     def align_block(first: int) -> tuple[NDArray[np.float64], cpu.Peaks]:
-        some = slice(first, first + _IMAGES_A_BLOCK)
-        bank = cpu.ring_bank(images, rows[some], middles[some], geometry, table)
-        alike = np.zeros(len(bank.values), np.int64)
-        return middles[some], cpu.find_peaks(
+        some = slice(first, first + backend.images_a_block)
+        bank = backend.ring_bank(images, rows[some], middles[some], geometry, table)
+        alike = np.zeros(len(middles[some]), np.int64)
+        return middles[some], backend.find_peaks(
             bank, alike, reference, (angles, None), table, refine=not shaken
         )
 
-    found = workers.map(align_block, range(0, len(rows), _IMAGES_A_BLOCK))
+    found = workers.map(align_block, range(0, len(rows), backend.images_a_block))
     centres = np.concatenate([centre + peaks.move[:, 0] for centre, peaks in found])
     angle = np.concatenate([peaks.angle[:, 0] for _, peaks in found])
     mirror = np.concatenate([peaks.mirror[:, 0] for _, peaks in found])

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
-from isac2.alignment.backends.packing import Packing, packing_of
 from isac2.alignment.ring_filter import RingFilter
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.search import angle_grid, coarse_grid, discrete_angles
@@ -70,9 +70,8 @@ class _Plan:
     ----------
     geometry : RingGeometry
     table : SamplingTable
-    packing : Packing
-    filters : tuple of float32 (..,)
-        For each round, the matrices of all angular orders: low-pass filter and area weights.
+    filters : tuple
+        For each round, the backend's filter: low-pass and area weights.
     orders : tuple of int
         For each round, how many angular orders its average holds.
     angles : tuple of (cpu.AngleGrid, cpu.AngleGrid or None)
@@ -81,8 +80,7 @@ class _Plan:
 
     geometry: RingGeometry
     table: SamplingTable
-    packing: Packing
-    filters: tuple[NDArray[np.float32], ...]
+    filters: tuple[Any, ...]
     orders: tuple[int, ...]
     angles: tuple[tuple[cpu.AngleGrid, cpu.AngleGrid | None], ...]
 
@@ -94,8 +92,7 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
     geometry = space.geometry(limit)
     low_pass = RingFilter(geometry, schedule.falloff)
     weights = geometry.weights.astype(np.float32)[:, None]
-    packing = packing_of(geometry)
-    filters: list[NDArray[np.float32]] = []
+    filters: list[Any] = []
     orders: list[int] = []
     angles: list[tuple[cpu.AngleGrid, cpu.AngleGrid | None]] = []
     for number in range(max(1, schedule.rounds - 1)):
@@ -105,7 +102,7 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
         matrices = low_pass.matrices(cutoff, n_orders)
         # the correlation weighs rings by their area: put that into the filter
         weighted = [m * weights[geometry.first_ring[o] :] for o, m in enumerate(matrices)]
-        filters.append(packing.filter_matrices(weighted))
+        filters.append(space.backend.make_filter(geometry, weighted))
         orders.append(n_orders)
         if schedule.is_shaken(number):
             angles.append((discrete_angles(schedule.discrete_angle, n_orders), None))
@@ -114,7 +111,7 @@ def _plan(space: SearchSpace, schedule: ReferenceFreeSchedule) -> _Plan:
             last = number >= schedule.rounds - 2
             angles.append((angle_grid(n_orders), None if last else coarse_grid(n_orders)))
     table = space.sampling_table(limit)
-    return _Plan(geometry, table, packing, tuple(filters), tuple(orders), tuple(angles))
+    return _Plan(geometry, table, tuple(filters), tuple(orders), tuple(angles))
 
 
 class ReferenceFreeAligner:
@@ -133,6 +130,7 @@ class ReferenceFreeAligner:
         self, space: SearchSpace, schedule: ReferenceFreeSchedule, own_weight: float = 1.0
     ) -> None:
         self._space = space
+        self._backend = space.backend
         self._schedule = schedule
         self._own_weight = own_weight
         self._folds = 1 if own_weight == 1.0 else _FOLDS
@@ -163,32 +161,30 @@ class ReferenceFreeAligner:
         """
         middles = self._space.permitted(centres, images.shape[-1])
         plan = self._plan
-        bank = cpu.ring_bank(images, rows, middles, plan.geometry, plan.table)
+        bank = self._backend.ring_bank(images, rows, middles, plan.geometry, plan.table)
         folds = np.arange(len(rows)) % self._folds
         peaks = _random_start(len(rows), generators)
         for number, angles in enumerate(plan.angles):
             averages = self._averages(bank, folds, peaks, number)
             shaken = self._schedule.is_shaken(number)
-            peaks = cpu.find_peaks(bank, folds, averages, angles, plan.table, not shaken)
+            peaks = self._backend.find_peaks(bank, folds, averages, angles, plan.table, not shaken)
         poses = poses_from_search(middles[:, None] + peaks.move, peaks.angle, peaks.mirror)
         return np.ascontiguousarray(poses.T)
 
-    def _averages(
-        self, bank: cpu.RingBank, folds: NDArray[np.int64], peaks: cpu.Peaks, number: int
-    ) -> cpu.References:
+    def _averages(self, bank: Any, folds: NDArray[np.int64], peaks: cpu.Peaks, number: int) -> Any:
         """For the images of each fold, the filtered average of all in each run.
 
         An image finds itself in an average that it helped to make, and tends to stay where it is.
         """
         plan = self._plan
         peaks = self._without_drift(peaks)
-        sums = cpu.add_rotated(bank, folds, self._folds, plan.orders[number], peaks)
+        sums = self._backend.add_rotated(bank, folds, self._folds, plan.orders[number], peaks)
         counts = np.bincount(folds, minlength=self._folds)
         taken = np.where(counts < len(folds), 1.0 - self._own_weight, 0.0)  # one fold sees itself
         total = sums.sum(axis=0, dtype=np.float64)
         weight = (len(folds) - taken * counts)[:, None, None]
         averages = ((total - taken[:, None, None] * sums) / weight).astype(np.float32)
-        return cpu.filtered(averages, plan.packing, plan.filters[number])
+        return self._backend.filtered(averages, plan.filters[number])
 
     def _without_drift(self, peaks: cpu.Peaks) -> cpu.Peaks:
         """Poses with the mean translation in the average's frame taken out of every image.

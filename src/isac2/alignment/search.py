@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import cpu
+from isac2.alignment.backends import Backend, cpu
 from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.space import SearchSpace, poses_from_search
@@ -32,7 +33,6 @@ __all__ = [
     "search_assign_align",
 ]
 
-_IMAGES_A_BLOCK = 64
 _LIKELY = 3  # references that an image is aligned to while it is compared with all
 _FOUND = np.dtype([("x", "f8"), ("y", "f8"), ("angle", "f8"), ("mirror", "i1"), ("value", "f4")])
 _COARSE_ORDERS = 16
@@ -82,14 +82,14 @@ def discrete_angles(step: float, n_orders: int) -> cpu.AngleGrid:
 
 
 def reference_coefficients(
-    references: NDArray[np.float32], geometry: RingGeometry
-) -> cpu.References:
-    """Weighted ring coefficients of references (k, n, n)."""
+    references: NDArray[np.float32], geometry: RingGeometry, backend: Backend = cpu
+) -> Any:
+    """Weighted ring coefficients of references (k, n, n), as the backend takes them."""
     table = geometry.sampling_table(np.zeros((1, 2)))
     rows = np.arange(len(references))
     centres = np.zeros((len(references), 2))
-    bank = cpu.ring_bank(references, rows, centres, geometry, table, normalise=False)
-    return cpu.references_from_bank(bank)
+    bank = backend.ring_bank(references, rows, centres, geometry, table, normalise=False)
+    return backend.references_from_bank(bank)
 
 
 def angular_coefficients(
@@ -152,8 +152,8 @@ def search(
     similarity = np.zeros((len(rows), len(references)), np.float32)
 
     def search_block(first: int) -> NDArray[np.float32]:
-        bank = task.bank(slice(first, first + _IMAGES_A_BLOCK))
-        return cpu.find_largest(bank, task.references, task.angles, coarse)
+        bank = task.bank(task.block(first))
+        return task.backend.find_largest(bank, task.references, task.angles, coarse)
 
     def keep(first: int, found: NDArray[np.float32]) -> None:
         similarity[first : first + len(found)] = found
@@ -191,9 +191,9 @@ def search_assign_align(
     poses = np.zeros((len(rows), likely), _FOUND)
 
     def search_block(first: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.void]]:
-        some = slice(first, first + _IMAGES_A_BLOCK)
+        some = task.block(first)
         bank = task.bank(some)
-        table = cpu.find_largest(bank, task.references, task.angles, coarse)
+        table = task.backend.find_largest(bank, task.references, task.angles, coarse)
         best = np.argpartition(-table, likely - 1, axis=1)[:, :likely]
         return table, best, task.found(some, bank, best)
 
@@ -246,7 +246,8 @@ class _Task:
     images: NDArray[np.float32]
     rows: NDArray[np.int64]
     middles: NDArray[np.float64]
-    references: cpu.References
+    references: Any
+    backend: Backend
     geometry: RingGeometry
     table: SamplingTable
 
@@ -257,30 +258,27 @@ class _Task:
 
     def blocks(self) -> range:
         """First image of each block."""
-        return range(0, len(self.rows), _IMAGES_A_BLOCK)
+        return range(0, len(self.rows), self.backend.images_a_block)
+
+    def block(self, first: int) -> slice:
+        """Images of the block that begins with `first`."""
+        return slice(first, first + self.backend.images_a_block)
 
     def take(self, some: NDArray[np.int64]) -> _Task:
         """The same for some of the images."""
         return replace(self, rows=self.rows[some], middles=self.middles[some])
 
-    def bank(self, some: slice) -> cpu.RingBank:
+    def bank(self, some: slice) -> Any:
         """Ring coefficients of some of the images at all translations."""
-        return cpu.ring_bank(
+        return self.backend.ring_bank(
             self.images, self.rows[some], self.middles[some], self.geometry, self.table
         )
 
-    def found(
-        self, some: slice, bank: cpu.RingBank, numbers: NDArray[np.int64]
-    ) -> NDArray[np.void]:
+    def found(self, some: slice, bank: Any, numbers: NDArray[np.int64]) -> NDArray[np.void]:
         """Best poses of some images against a few references of each, `_FOUND` like numbers."""
-        # one kind of images a reference, or, where each image has several, one an image
-        values = self.references.values[0]
-        if numbers.shape[1] == 1:
-            own, kinds = values[:, None], numbers[:, 0]
-        else:
-            own, kinds = values[numbers], np.arange(len(numbers))
-        references = cpu.References(np.ascontiguousarray(own), self.references.packing)
-        peaks = cpu.find_peaks(bank, kinds, references, (self.angles, None), self.table)
+        references, kinds = self.backend.own_references(self.references, numbers)
+        angles = self.angles, None
+        peaks = self.backend.find_peaks(bank, kinds, references, angles, self.table)
         found = np.empty(numbers.shape, _FOUND)
         places = self.middles[some, None] + peaks.move
         found["x"], found["y"] = places[..., 0], places[..., 1]
@@ -292,7 +290,7 @@ class _Task:
         """Best pose of every image against its reference, `_FOUND` (m,)."""
 
         def align_block(first: int) -> NDArray[np.void]:
-            some = slice(first, first + _IMAGES_A_BLOCK)
+            some = self.block(first)
             return self.found(some, self.bank(some), assigned[some, None])[:, 0]
 
         done = workers.map(align_block, self.blocks())
@@ -308,8 +306,9 @@ def _task(
     frequency: float,
 ) -> _Task:
     """What `search` was asked for."""
-    geometry = space.geometry(frequency)
+    geometry, backend = space.geometry(frequency), space.backend
     return _Task(
         images, rows, space.permitted(centres, images.shape[-1]),
-        reference_coefficients(references, geometry), geometry, space.sampling_table(frequency),
+        reference_coefficients(references, geometry, backend), backend, geometry,
+        space.sampling_table(frequency),
     )  # fmt: skip

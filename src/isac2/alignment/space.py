@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.backends import Backend, open_backend
 from isac2.alignment.rings import RingGeometry, SamplingTable, shift_grid
 from isac2.poses import PoseArray, make_poses
 
@@ -17,6 +18,8 @@ __all__ = ["Frames", "SearchSpace", "centres_from_poses", "poses_from_search"]
 @dataclass(frozen=True)
 class SearchSpace:
     """The rings of the particle's disc and the translations that are tried; lengths in px.
+
+    `device` is what computes it (`backends.open_backend`).
 
     Examples
     --------
@@ -30,6 +33,12 @@ class SearchSpace:
     x_range: float = 1.0
     y_range: float = 1.0
     translation_step: float = 1.0
+    device: str = "cpu"
+
+    @property
+    def backend(self) -> Backend:
+        """What computes on the device."""
+        return open_backend(self.device)
 
     def geometry(self, frequency: float = 0.5) -> RingGeometry:
         """Rings with the angular orders that images limited to `frequency` (1/px) carry."""

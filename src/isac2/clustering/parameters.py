@@ -33,3 +33,4 @@ class ClusteringParameters:
     stability_alignments: int = 5  # [stab_ali]
     new_classes_needed: int = 0  # [delta_good] a main iteration ends with no more
     noise_radius: float | None = None  # particle radius in input pixels: how many are independent
+    device: str = "cpu"  # [device] what computes alignments; the method does not depend on it

@@ -70,6 +70,7 @@ def search_space(parameters: ClusteringParameters) -> SearchSpace:
         x_range=parameters.x_range,
         y_range=parameters.y_range,
         translation_step=parameters.translation_step,
+        device=parameters.device,
     )
 
 

@@ -1,1 +1,105 @@
-"""The numerical kernels behind the alignment, one interface for every device."""
+"""The numerical kernels behind the alignment, one interface for every device.
+
+`open_backend` is the only place that knows devices by name; everybody else asks a `SearchSpace` for
+its backend, and hands what one function of it returns to the next without looking inside.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from isac2.alignment.backends.cpu import AngleGrid, Peaks
+    from isac2.alignment.rings import RingGeometry, SamplingTable
+
+__all__ = ["Backend", "open_backend"]
+
+
+class Backend(Protocol):
+    """What a device can do for the alignment; the functions are described in `backends.cpu`.
+
+    Banks, references and filters are each backend's own, and stay where it keeps them; what is
+    found comes back as NumPy arrays.
+    """
+
+    @property
+    def images_a_block(self) -> int:
+        """How many images a caller should hand over at a time."""
+        ...
+
+    def ring_bank(
+        self,
+        images: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        centres: NDArray[np.float64],
+        geometry: RingGeometry,
+        table: SamplingTable,
+        normalise: bool = True,
+    ) -> Any:
+        """Sample images on rings at every translation around its centre, and transform."""
+        ...
+
+    def references_from_bank(self, bank: Any) -> Any:
+        """Weigh coefficients (at one translation) by ring area: k references for every image."""
+        ...
+
+    def own_references(
+        self, references: Any, numbers: NDArray[np.int64]
+    ) -> tuple[Any, NDArray[np.int64]]:
+        """Give each image a few (b, k) of the references: what `find_peaks` takes, and owners."""
+        ...
+
+    def find_largest(
+        self, bank: Any, references: Any, angles: AngleGrid, coarse: AngleGrid | None
+    ) -> NDArray[np.float32]:
+        """Best correlation of every image with every reference, float32 (b, k)."""
+        ...
+
+    def find_peaks(
+        self,
+        bank: Any,
+        owners: NDArray[np.int64],
+        references: Any,
+        angles: tuple[AngleGrid, AngleGrid | None],
+        table: SamplingTable,
+        refine: bool = True,
+    ) -> Peaks:
+        """Best correlation of every image with its owner's references, and its pose."""
+        ...
+
+    def add_rotated(
+        self, bank: Any, owners: NDArray[np.int64], count: int, n_orders: int, peaks: Peaks
+    ) -> NDArray[np.float32]:
+        """Sums of every owner's images in their poses, float32 (count, k, v)."""
+        ...
+
+    def make_filter(self, geometry: RingGeometry, matrices: list[NDArray[np.float32]]) -> Any:
+        """Matrices along the radius of the first angular orders (r, r), for `filtered`."""
+        ...
+
+    def filtered(self, averages: NDArray[np.float32], along_radius: Any) -> Any:
+        """Averages (j, k, v), from sums of `add_rotated`, filtered: references of j kinds."""
+        ...
+
+
+@lru_cache(maxsize=8)
+def open_backend(device: str) -> Backend:
+    """Return what computes on a device.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu``.
+
+    Examples
+    --------
+    >>> open_backend("cpu").images_a_block
+    64
+    """
+    from isac2.alignment.backends import cpu
+
+    return cpu

@@ -21,15 +21,21 @@ from isac2.alignment.rings import RingGeometry, SamplingTable
 __all__ = [
     "AngleGrid",
     "Peaks",
+    "RadialFilter",
     "References",
     "RingBank",
     "add_rotated",
     "filtered",
     "find_largest",
     "find_peaks",
+    "images_a_block",
+    "make_filter",
+    "own_references",
     "references_from_bank",
     "ring_bank",
 ]
+
+images_a_block = 64
 
 _TAPS = 8
 _VECTOR = 16
@@ -160,6 +166,21 @@ class References:
     packing: Packing
 
 
+@dataclass(frozen=True)
+class RadialFilter:
+    """A matrix along the radius for each angular order.
+
+    Attributes
+    ----------
+    packing : Packing
+    matrices : float32 (..,)
+        From `Packing.filter_matrices`.
+    """
+
+    packing: Packing
+    matrices: NDArray[np.float32]
+
+
 def ring_bank(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
@@ -287,6 +308,22 @@ def references_from_bank(bank: RingBank) -> References:
     return References(values, bank.packing)
 
 
+def own_references(
+    references: References, numbers: NDArray[np.int64]
+) -> tuple[References, NDArray[np.int64]]:
+    """Give each image a few of the references of one kind: what `find_peaks` takes, and owners.
+
+    numbers int64 (b, k): which ones. Returns the references, of some kinds, and each image's kind.
+    """
+    # one kind of images a reference, or, where each image has several, one an image
+    values = references.values[0]
+    if numbers.shape[1] == 1:
+        own, kinds = values[:, None], numbers[:, 0]
+    else:
+        own, kinds = values[numbers], np.arange(len(numbers))
+    return References(np.ascontiguousarray(own), references.packing), kinds
+
+
 def find_largest(
     bank: RingBank, references: References, angles: AngleGrid, coarse: AngleGrid | None
 ) -> NDArray[np.float32]:
@@ -384,11 +421,18 @@ def add_rotated(
     return sums
 
 
-def filtered(
-    averages: NDArray[np.float32], packing: Packing, matrices: NDArray[np.float32]
-) -> References:
-    """Averages (j, k, v) multiplied along the radius, from `Packing.filter_matrices`."""
+def make_filter(geometry: RingGeometry, matrices: list[NDArray[np.float32]]) -> RadialFilter:
+    """Matrices along the radius of the first angular orders (r, r), for `filtered`."""
+    packing = packing_of(geometry)
+    return RadialFilter(packing, packing.filter_matrices(matrices))
+
+
+def filtered(averages: NDArray[np.float32], along_radius: RadialFilter) -> References:
+    """Averages (j, k, v) multiplied along the radius: references of j kinds."""
+    packing = along_radius.packing
     out = aligned_zeros(*averages.shape)
     flat = averages.reshape(-1, packing.size)
-    correlation.filter_averages(flat, packing.blocks, matrices, out.reshape(flat.shape))
+    correlation.filter_averages(
+        flat, packing.blocks, along_radius.matrices, out.reshape(flat.shape)
+    )
     return References(out, packing)
