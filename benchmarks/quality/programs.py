@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+import isac2
 from benchmarks.quality.sets import QualitySet
 from isac2.files import write_text_atomic
 
@@ -27,8 +28,7 @@ __all__ = ["PROGRAMS", "Record", "Stack", "get_stack", "program_version", "run_p
 
 PROGRAMS = ("isac2", "relion")
 RELION_ITERATIONS = 20
-_ROOT = Path(__file__).resolve().parents[2]
-_SOURCE = _ROOT / "src" / "isac2"
+_SOURCE = Path(isac2.__file__).parent
 # what decides the classes of a run; of the rest, nothing does
 _ENGINE = ("alignment", "clustering", "images", "poses.py", "run/prepare.py", "run/options.py")
 _FREQUENCIES = 6  # passes of K-means in a round of isac2, with the default filters

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+import isac2
 from benchmarks.quality.programs import Stack
 from benchmarks.quality.sets import QualitySet
 from isac2.after.compare import compare_runs
@@ -19,7 +20,7 @@ from isac2.files import write_text_atomic
 
 __all__ = ["agreement_of_seeds", "score_result"]
 
-_SOURCE = Path(__file__).resolve().parents[2] / "src" / "isac2"
+_SOURCE = Path(isac2.__file__).parent
 _SCORERS = (
     "classes/evaluate.py",
     "classes/orientations_in_class.py",
