@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from isac2.clustering import parts
-from isac2.clustering.merging import merge_classes, recall_to_classes, show_the_same_view
+from isac2.clustering.merging import (
+    confirm_against_all,
+    merge_classes,
+    recall_to_classes,
+    show_the_same_view,
+)
 from isac2.clustering.parts import test_in_parts
 from isac2.clustering.pools import PooledState, isac_in_pools, split_at_random, start_pools
 from isac2.clustering.state import StableGroup
@@ -64,6 +69,23 @@ def test_members_say_whether_two_classes_are_the_same(
 ) -> None:
     assert show_the_same_view(known.images, halves[0], halves[1], parameters)
     assert not show_the_same_view(known.images, halves[0], halves[2], parameters)
+
+
+def test_views_that_one_pool_mixed_up_are_told_apart_by_the_other(
+    known: Any, parameters: Any
+) -> None:
+    few = replace(parameters, minimum_group_size=6)
+    mixed = np.concatenate([known.rows_of(0)[:14], known.rows_of(1)[:6]])
+    classes = (
+        of_pool(known.group(mixed, few), 0),
+        of_pool(known.group(known.rows_of(0)[14:], few), 1),
+        of_pool(known.group(known.rows_of(1)[6:], few), 1),
+    )
+    found = confirm_against_all(known.images, classes, few, SerialWorkers())
+    for group, label in zip(found, (0, 0, 1), strict=True):
+        assert set(known.label[group.members]) == {label}
+    strict = replace(few, minimum_group_size=12)
+    assert len(confirm_against_all(known.images, classes, strict, SerialWorkers())) == 2
 
 
 def test_what_belongs_is_recalled_and_noise_is_not(known: Any, parameters: Any) -> None:

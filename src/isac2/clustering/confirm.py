@@ -32,6 +32,7 @@ __all__ = [
     "compare_with_classes",
     "confirm_members",
     "contrast_of",
+    "keep_members",
     "noise_of_similarity",
     "recall_images",
     "reliability_of",
@@ -214,7 +215,7 @@ def confirm_members(
     elsewhere = workers.once(lambda: belongs_elsewhere(comparison, own))
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
     return tuple(
-        _keep(group, stays[own == number], images, parameters)
+        keep_members(group, stays[own == number], images, parameters)
         for number, group in enumerate(groups)
     )
 
@@ -276,7 +277,7 @@ def recall_images(
             aligner, images, rows[order], starts[order], parameters, (*seed, number)
         )
         whole = are_whole(tested.members, tested.poses, parameters, frames)
-        tested = _keep(tested, whole, images, parameters)
+        tested = keep_members(tested, whole, images, parameters)
         if len(tested.members) <= len(group.members):
             return group
         return replace(tested, main_iteration=group.main_iteration, generation=group.generation)
@@ -298,7 +299,7 @@ def are_whole(
     return whole
 
 
-def _keep(
+def keep_members(
     group: StableGroup,
     stays: NDArray[np.bool_],
     images: NDArray[np.float32],

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
-from isac2.alignment.space import Frames
+from isac2.alignment.space import Frames, centres_from_poses
 from isac2.clustering.confidence import preference
 from isac2.clustering.confirm import (
     CLEARLY,
     SAME_VIEW,
     are_whole,
     contrast_of,
+    keep_members,
     noise_of_similarity,
     reliability_of,
     standardise_averages,
@@ -34,7 +35,7 @@ from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose
 from isac2.workers import SerialWorkers, Workers
 
-__all__ = ["merge_classes", "recall_to_classes", "show_the_same_view"]
+__all__ = ["confirm_against_all", "merge_classes", "recall_to_classes", "show_the_same_view"]
 
 _CANDIDATES = 8  # most similar classes that are looked at for each
 _ALIKE_ENOUGH = 0.5  # similarity of averages below which two classes are not compared
@@ -45,6 +46,42 @@ _RIVALS = 4  # classes an image is weighed against
 _GROWTH = 2  # times its size, to which a class may grow by what is recalled
 
 Pair = tuple[int, int]
+
+
+def confirm_against_all(
+    images: NDArray[np.float32],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Classes less the members that clearly belong to another class, of whichever pool.
+
+    `isac2.clustering.confirm.confirm_members` for any number of images and classes: a member is
+    weighed against the classes that it is most similar to. A view that one pool has not told from
+    another is told by the classes of the others. What is too small after that is no class.
+    """
+    if len(classes) < 2:
+        return classes
+    space, noise = search_space(parameters), noise_of_similarity(parameters)
+    averages = standardise_averages(np.stack([group.average for group in classes]), space)
+    rows = np.concatenate([group.members for group in classes])
+    centres = centres_from_poses(np.concatenate([group.poses for group in classes]))
+    own = np.repeat(np.arange(len(classes)), [len(group.members) for group in classes])
+    nearest = nearest_averages(images, rows, centres, averages, _RIVALS, space, workers)
+    mine = align_to_assigned(images, rows, centres, averages, own, space, workers).similarity
+    stays = np.ones(len(rows), np.bool_)
+    for place in range(nearest.index.shape[1]):
+        rival = nearest.index[:, place].astype(np.int64)
+        likeness = similarity_of_pairs(averages, own, rival, space, workers)
+        behind = nearest.similarity[:, place] - mine
+        stays &= (rival == own) | (behind < CLEARLY * noise * contrast_of(likeness))
+
+    def keep(number: int) -> StableGroup:
+        return keep_members(classes[number], stays[own == number], images, parameters)
+
+    kept = workers.map(keep, range(len(classes)))
+    threshold, smallest = parameters.pixel_error_threshold, parameters.minimum_group_size
+    return tuple(g for g in kept if (g.pixel_errors < threshold).sum() > smallest)
 
 
 def merge_classes(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.space import Frames
 from isac2.clustering.generations import isac, start_state
-from isac2.clustering.merging import merge_classes, recall_to_classes
+from isac2.clustering.merging import confirm_against_all, merge_classes, recall_to_classes
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.state import IsacState, Pools, StableGroup
 from isac2.workers import Workers
@@ -155,9 +155,8 @@ def bring_together(
     """Match, merge and test the classes of all pools, recall images to them, and pool the rest."""
     name = (seed, _SPLIT, 0, pools.splitting)
     notify(f"matching the {len(pools.classes + pools.found)} classes of {pools.count} pools")
-    classes = merge_classes(
-        images, pools.classes + pools.found, parameters, (*name, 0), workers, notify
-    )
+    classes = confirm_against_all(images, pools.classes + pools.found, parameters, workers)
+    classes = merge_classes(images, classes, parameters, (*name, 0), workers, notify)
     notify(f"comparing what is left with {len(classes)} classes")
     rest = left_over(pools, classes)
     classes = recall_to_classes(images, rest, classes, parameters, (*name, 1), workers, frames)
