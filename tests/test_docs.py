@@ -56,10 +56,10 @@ def parsed(line: str) -> dict[str, Any]:
     verb = "run" if program == "sp_isac2.py" else words.pop(0)
     parameters = command_of(verb).make_context(verb, words).params
     if verb == "run":
-        words = {k: v for k, v in parameters.items() if k not in ("stack", "outdir")}
+        given = {k: v for k, v in parameters.items() if k not in ("stack", "outdir")}
         # what would have to be measured is not what is looked at here
-        words |= {name: 30 for name in ("radius", "images_per_group") if words[name] == "auto"}
-        choose_settings("absent.star", words | {"radius": words["radius"] or 30})
+        given |= {name: 30 for name in ("radius", "images_per_group") if given[name] == "auto"}
+        choose_settings("absent.star", given | {"radius": given["radius"] or 30})
     return parameters
 
 

@@ -102,11 +102,18 @@ def test_agreement_by_hand() -> None:
     ],
 )
 def test_when_sac_stops(agreements: tuple[float, ...], stops: bool) -> None:
-    assert has_converged(agreements, ClusteringParameters(maximum_rounds=7)) is stops
+    assert has_converged(agreements, 0.5, ClusteringParameters(maximum_rounds=7)) is stops
+
+
+def test_two_tests_are_enough_when_nearly_all_images_are_stable() -> None:
+    parameters = ClusteringParameters(maximum_rounds=7)
+    assert has_converged((0.0, 0.3), 0.95, parameters)
+    assert not has_converged((0.0, 0.3), 0.94, parameters)
+    assert not has_converged((0.0,), 1.0, parameters)
 
 
 def test_a_single_test_can_be_all_that_is_allowed() -> None:
-    assert has_converged((0.0,), ClusteringParameters(maximum_rounds=1))
+    assert has_converged((0.0,), 0.5, ClusteringParameters(maximum_rounds=1))
 
 
 def test_a_pass_makes_equal_groups_and_averages_that_fit_the_poses(

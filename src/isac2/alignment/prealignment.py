@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,12 @@ _CALM_ROUNDS = 10
 _LOWEST_CUTOFF, _HIGHEST_CUTOFF = 0.12, 0.4
 _NYQUIST = 0.5
 _ROLL_OFF = 1.25
+_SAMPLE = 600  # images that are enough to find the common average
 _MEAN_SHIFT = -1  # centring methods
 _NO_CENTRING = 0
+
+_Spaces = Callable[[float, float], SearchSpace]  # of a range and a step of translations, px
+_Reference = tuple[NDArray[np.float32], float]  # an average, and its cut-off in 1/px
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,9 @@ def pre_align(
 ) -> PreAlignment:
     """Align images reference-free to one common average.
 
+    Of many images some, evenly spread, make the average in many rounds; then all are aligned to it,
+    and to the average of all, in few.
+
     Parameters
     ----------
     images : float32 (N, n, n)
@@ -123,35 +131,101 @@ def pre_align(
     PreAlignment
         In pixels of these images.
     """
-    poses = identity_poses(len(rows))
-    averages = []
-    stages = search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
-    total = _ROUNDS_A_STAGE * len(stages)
-    for reach, step in stages:
-        wide = _square_search(radius, reach / pixel, step / pixel, device)
-        nearby = min(reach, _NEAR_STEPS * step)
-        near = _square_search(radius, nearby / pixel, step / pixel, device)
-        for number in range(_ROUNDS_A_STAGE):
-            space = wide if number in _WIDE_ROUNDS else near
-            reference, frequency = _filtered_average(images, rows, poses, pixel, workers)
-            reference, poses = _centre(reference, poses, (radius, center_method, pixel))
-            averages.append(reference)
-            shaken = len(averages) % _SHAKE_EVERY == 0 and len(averages) <= total - _CALM_ROUNDS
-            poses = _align_to_average(
-                images, rows, poses, reference, (space, frequency, shaken), workers
-            )
-            if notify is not None:
-                notify(len(averages), total)
-    reference, _ = _filtered_average(images, rows, poses, pixel, workers)
-    reference, poses = _centre(reference, poses, (radius, center_method, pixel))
+    how = radius, center_method, pixel
+    stages = [
+        (reach / pixel, step / pixel)
+        for reach, step in search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
+    ]
+    sample = rows[:: -(-len(rows) // _SAMPLE)]
+    spaces = partial(_square_search, radius, device)
+    rounds = _rounds_from_nothing(spaces, stages)
+    finish = _rounds_from_an_average(spaces, stages) if len(sample) < len(rows) else []
+    progress = iter(range(1, len(rounds) + len(finish) + 1))
+
+    def tell() -> None:
+        if notify is not None:
+            notify(next(progress), len(rounds) + len(finish))
+
+    averages, poses = _align_in_rounds(images, sample, None, rounds, how, workers, tell)
+    if finish:
+        known = averages.pop()
+        more, poses = _align_in_rounds(images, rows, known, finish, how, workers, tell)
+        averages += more
     centres = np.zeros((len(images), 2))
     centres[rows] = centres_from_poses(poses)
-    return PreAlignment(centres, np.stack([*averages, reference]))
+    return PreAlignment(centres, np.stack([average for average, _ in averages]))
 
 
-def _square_search(radius: int, reach: float, step: float, device: str) -> SearchSpace:
+def _rounds_from_nothing(
+    spaces: _Spaces, stages: list[tuple[float, float]]
+) -> list[tuple[SearchSpace, bool]]:
+    """Translations that each round searches, and whether it is shaken, when no average is known."""
+    total = _ROUNDS_A_STAGE * len(stages)
+    rounds: list[tuple[SearchSpace, bool]] = []
+    for reach, step in stages:
+        wide = spaces(reach, step)
+        near = spaces(min(reach, _NEAR_STEPS * step), step)
+        for number in range(_ROUNDS_A_STAGE):
+            count = len(rounds) + 1
+            shaken = count % _SHAKE_EVERY == 0 and count <= total - _CALM_ROUNDS
+            rounds.append((wide if number in _WIDE_ROUNDS else near, shaken))
+    return rounds
+
+
+def _rounds_from_an_average(
+    spaces: _Spaces, stages: list[tuple[float, float]]
+) -> list[tuple[SearchSpace, bool]]:
+    """The same for images whose average is known from some of them."""
+    rounds: list[tuple[SearchSpace, bool]] = []
+    for reach, step in stages:
+        near = spaces(min(reach, _NEAR_STEPS * step), step)
+        rounds += [(spaces(reach, step), False), (near, False)]
+    return [*rounds, rounds[-1]]
+
+
+def _align_in_rounds(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    known: _Reference | None,
+    rounds: list[tuple[SearchSpace, bool]],
+    how: tuple[int, int, float],
+    workers: Workers,
+    tell: Callable[[], None],
+) -> tuple[list[_Reference], PoseArray]:
+    """Align images to their average round by round, in the first one to an average that is known.
+
+    Returns the average of each round and that of the images as they are in the end, and the poses.
+    """
+    poses: PoseArray = identity_poses(len(rows))
+    averages: list[_Reference] = []
+    for number, (space, shaken) in enumerate(rounds):
+        if number or known is None:
+            reference, poses = _centred_average(images, rows, poses, how, workers)
+        else:
+            reference = known
+        averages.append(reference)
+        poses = _align_to_average(images, rows, poses, reference, (space, shaken), workers)
+        tell()
+    reference, poses = _centred_average(images, rows, poses, how, workers)
+    return [*averages, reference], poses
+
+
+def _square_search(radius: int, device: str, reach: float, step: float) -> SearchSpace:
     """Rings of a disc, and the same range of translations along both axes."""
     return SearchSpace(radius, x_range=reach, y_range=reach, translation_step=step, device=device)
+
+
+def _centred_average(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    how: tuple[int, int, float],
+    workers: Workers,
+) -> tuple[_Reference, PoseArray]:
+    """Average in poses, low-passed and moved to the middle of the box; the poses, moved with it."""
+    average, cutoff = _filtered_average(images, rows, poses, how[2], workers)
+    centred, moved = _centre(average, poses, how)
+    return (centred, cutoff), moved
 
 
 def _filtered_average(
@@ -160,7 +234,7 @@ def _filtered_average(
     poses: PoseArray,
     pixel: float,
     workers: Workers,
-) -> tuple[NDArray[np.float32], float]:
+) -> _Reference:
     """Average in poses, low-passed as its halves agree, and the cut-off (1/px)."""
 
     def halves(first: int) -> NDArray[np.float64]:
@@ -203,12 +277,12 @@ def _align_to_average(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
     poses: PoseArray,
-    average: NDArray[np.float32],
-    how: tuple[SearchSpace, float, bool],
+    known: _Reference,
+    how: tuple[SearchSpace, bool],
     workers: Workers,
 ) -> PoseArray:
     """Best pose of every image against the average, around its present centre."""
-    space, frequency, shaken = how
+    (average, frequency), (space, shaken) = known, how
     limit = min(_NYQUIST, frequency * _ROLL_OFF)
     geometry, table = space.geometry(limit), space.sampling_table(limit)
     angles = angle_grid(geometry.n_orders)

@@ -57,8 +57,8 @@ def _select(run: str, outputs: tuple[str, ...], **words: Any) -> None:
     if averages:
         choosable.write_averages(averages, chosen)
     so_far = "" if choosable.so_far is None else " so far"
-    words = f"{len(ids):,} particles, {int(chosen.sum())} of {len(found.table)} classes{so_far}"
-    click.echo(f"{words}: {', '.join(outputs)}")
+    said = f"{len(ids):,} particles, {int(chosen.sum())} of {len(found.table)} classes{so_far}"
+    click.echo(f"{said}: {', '.join(outputs)}")
 
 
 def _particles_of(found: Choosable, stack: str | None, needed: bool) -> Stack | None:

@@ -20,7 +20,7 @@ from isac2.clustering.state import IsacState, StableGroup
 from isac2.poses import PoseArray, identity_poses
 from isac2.workers import Workers
 
-__all__ = ["isac", "start_state"]
+__all__ = ["isac", "sac_is_over", "start_state"]
 
 _POOL_MARGIN = 1.2
 _SMALLEST_POOL = 2  # groups' worth of images
@@ -66,12 +66,19 @@ def isac(
     while not state.finished:
         if state.generation_done:
             state = begin_next(state, parameters)
-        elif has_converged(state.agreement, parameters):
+        elif sac_is_over(state, parameters):
             state = close_generation(images, state, parameters, seed, workers, frames)
             yield state
         else:
             state = next_round(images, state, parameters, seed, workers, notify)
             yield state
+
+
+def sac_is_over(state: IsacState, parameters: ClusteringParameters) -> bool:
+    """Whether the running generation has had its last round."""
+    threshold = parameters.pixel_error_threshold
+    stable = sum(int((g.pixel_errors < threshold).sum()) for g in state.groups)
+    return has_converged(state.agreement, stable / max(1, len(state.pool)), parameters)
 
 
 def start_state(pool: NDArray[np.int64]) -> IsacState:

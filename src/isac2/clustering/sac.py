@@ -42,6 +42,7 @@ __all__ = [
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
 _STILL_GROWING = 0.05
+_NEARLY_ALL = 0.95  # of the images, when stable, are all that can be hoped for
 _TRUSTED_FREQUENCY = (
     0.25  # 1/px: beyond it a group's average is its own noise, and so are its poses
 )
@@ -322,17 +323,24 @@ def agreement(before: tuple[StableGroup, ...], after: tuple[StableGroup, ...]) -
     return common / (total - common) if total else 0.0
 
 
-def has_converged(agreements: tuple[float, ...], parameters: ClusteringParameters) -> bool:
-    """Whether the groups have stopped changing, or have had their number of tests.
+def has_converged(
+    agreements: tuple[float, ...], stable_share: float, parameters: ClusteringParameters
+) -> bool:
+    """Whether the groups have stopped changing, cannot gain more, or have had their number of tests.
 
     Parameters
     ----------
     agreements : tuple of float
         Agreement of each test with the one before; the first test, which has none, counts 0.
+    stable_share : float
+        Share of all images that the last test found stable.
+    parameters : ClusteringParameters
     """
     if len(agreements) >= parameters.maximum_rounds:
         return True
     if len(agreements) < 2:
         return False
+    if stable_share >= _NEARLY_ALL:
+        return True
     growth = agreements[-1] - agreements[-2]
     return agreements[-1] > _ENOUGH_AGREEMENT and 0.0 < growth < _STILL_GROWING

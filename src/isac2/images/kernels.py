@@ -81,13 +81,13 @@ def _add_spline(coefficients: Any, width: int, start: Any, step: Any, out: Any) 
     (x, y), places of the image within its edge pixels.
     """
     one, sixth = np.float32(1.0), np.float32(1.0 / 6.0)
-    wide, n1, n2, n3 = np.uint64(width), np.uint64(1), np.uint64(2), np.uint64(3)
-    x, y = start
-    dx, dy = step
+    wide, n1, n2, n3 = np.uint32(width), np.uint32(1), np.uint32(2), np.uint32(3)
+    x, y = np.float32(start[0]), np.float32(start[1])
+    dx, dy = np.float32(step[0]), np.float32(step[1])
     for k in range(out.size):
-        u, v = np.float32(x + k * dx), np.float32(y + k * dy)
+        u, v = x + np.float32(k) * dx, y + np.float32(k) * dy
         column, row = np.int32(u), np.int32(v)
-        u, v = u - column, v - row
+        u, v = u - np.float32(column), v - np.float32(row)
         u1, v1 = one - u, one - v
         a0 = v1 * v1 * v1 * sixth
         a3 = v * v * v * sixth
@@ -98,16 +98,40 @@ def _add_spline(coefficients: Any, width: int, start: Any, step: Any, out: Any) 
         b1 = np.float32(4.0) * sixth - u * u * (one - np.float32(0.5) * u)
         b2 = one - b0 - b1 - b3
         # unsigned, because a signed index might be meant to count from the end
-        c0 = np.uint64(row * width + column)
-        c1 = np.uint64(c0 + wide)
-        c2 = np.uint64(c1 + wide)
-        c3 = np.uint64(c2 + wide)
+        c0 = np.uint32(np.uint32(row) * wide + np.uint32(column))
+        c1 = np.uint32(c0 + wide)
+        c2 = np.uint32(c1 + wide)
+        c3 = np.uint32(c2 + wide)
         f = coefficients
         out[k] += (
-            a0 * (b0 * f[c0] + b1 * f[c0 + n1] + b2 * f[c0 + n2] + b3 * f[c0 + n3])
-            + a1 * (b0 * f[c1] + b1 * f[c1 + n1] + b2 * f[c1 + n2] + b3 * f[c1 + n3])
-            + a2 * (b0 * f[c2] + b1 * f[c2 + n1] + b2 * f[c2 + n2] + b3 * f[c2 + n3])
-            + a3 * (b0 * f[c3] + b1 * f[c3 + n1] + b2 * f[c3 + n2] + b3 * f[c3 + n3])
+            a0
+            * (
+                b0 * f[c0]
+                + b1 * f[np.uint32(c0 + n1)]
+                + b2 * f[np.uint32(c0 + n2)]
+                + b3 * f[np.uint32(c0 + n3)]
+            )
+            + a1
+            * (
+                b0 * f[c1]
+                + b1 * f[np.uint32(c1 + n1)]
+                + b2 * f[np.uint32(c1 + n2)]
+                + b3 * f[np.uint32(c1 + n3)]
+            )
+            + a2
+            * (
+                b0 * f[c2]
+                + b1 * f[np.uint32(c2 + n1)]
+                + b2 * f[np.uint32(c2 + n2)]
+                + b3 * f[np.uint32(c2 + n3)]
+            )
+            + a3
+            * (
+                b0 * f[c3]
+                + b1 * f[np.uint32(c3 + n1)]
+                + b2 * f[np.uint32(c3 + n2)]
+                + b3 * f[np.uint32(c3 + n3)]
+            )
         )
 
 

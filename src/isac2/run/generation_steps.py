@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isac2.clustering.sac import has_converged
+from isac2.clustering.generations import sac_is_over
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.run.checkpoint import save_state
 from isac2.run.generation_files import (
@@ -109,7 +109,7 @@ def note_round(job: Job, state: IsacState, seconds: float) -> None:
 def announce_round(job: Job, state: IsacState) -> None:
     """Tell the display which round comes after a state."""
     parameters = job.settings.clustering_parameters()
-    if state.finished or has_converged(state.agreement, parameters):
+    if state.finished or sac_is_over(state, parameters):
         return
     place = (state.main_iteration, state.generation, state.sac_round + 1)
     if state.main_done:
