@@ -27,7 +27,7 @@ from isac2.clustering.symmetry import bring_together
 from isac2.images.filters import tanh_low_pass
 from isac2.images.masks import disc_mask
 from isac2.images.transform import apply_poses
-from isac2.poses import PoseArray, identity_poses
+from isac2.poses import PoseArray, compose, identity_poses
 from isac2.workers import SerialWorkers, Workers
 
 __all__ = [
@@ -280,6 +280,7 @@ def preference(
     images: NDArray[np.float32],
     group: StableGroup,
     other: NDArray[np.float32],
+    turn: PoseArray,
     parameters: ClusteringParameters,
     most: int,
 ) -> NDArray[np.float64]:
@@ -290,6 +291,8 @@ def preference(
     images : float32 (N, n, n)
     group : StableGroup
     other : float32 (n, n)
+    turn : POSE (1,)
+        What brings the class's average onto the other.
     parameters : ClusteringParameters
     most : int
         Members that are asked, evenly spread.
@@ -301,11 +304,15 @@ def preference(
     count = len(group.members)
     some = slice(None, None, -(-count // most))
     space = search_space(parameters)
+    rows, poses = group.members[some], group.poses[some]
     averages = standardise_averages(np.stack([group.average, other]), space)
-    centres = centres_from_poses(group.poses[some])
-    table = search(images, group.members[some], centres, averages, space, SerialWorkers())
+    places = poses, compose(poses, np.repeat(turn, len(poses)))
+    own, others = (
+        search(images, rows, centres_from_poses(place), one[None], space, SerialWorkers())[:, 0]
+        for place, one in zip(places, averages, strict=True)
+    )
     parts = _own_part(images, group, some, parameters)
-    return _less_own_part(table[:, 0], parts, np.full(len(table), count)) - table[:, 1]
+    return _less_own_part(own, parts, np.full(len(rows), count)) - others
 
 
 def _own_part(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
-from isac2.alignment.space import Frames, centres_from_poses
+from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
 from isac2.clustering.confidence import preference
 from isac2.clustering.confirm import (
     CLEARLY,
@@ -43,6 +43,7 @@ _SAME = 1.0  # standard deviations of the noise
 _MEMBERS_ASKED = 200  # of each class
 _AS_STABLE = 0.9  # of the members have to be stable together
 _RIVALS = 4  # classes an image is weighed against
+_REACH = 3.0  # px: pools centre their averages apart from each other
 _GROWTH = 2  # times its size, to which a class may grow by what is recalled
 
 Pair = tuple[int, int]
@@ -132,7 +133,7 @@ def _pairs(
     if len(named) < 2:
         return []
     names, groups = list(named), list(named.values())
-    space = search_space(parameters)
+    space = _wide(parameters)
     averages = standardise_averages(np.stack([group.average for group in groups]), space)
     each, middle = np.arange(len(groups)), np.zeros((len(groups), 2))
     count = _CANDIDATES + 1  # the first is the class itself
@@ -163,11 +164,7 @@ def _join(
     first, second = named[pair[0]], named[pair[1]]
     if not show_the_same_view(images, first, second, parameters):
         return None
-    space, alone = search_space(parameters), SerialWorkers()
-    turn = align_to_assigned(
-        second.average[None], np.zeros(1, np.int64), np.zeros((1, 2)), first.average[None],
-        np.zeros(1, np.int64), space, alone,
-    ).poses  # fmt: skip
+    turn = _turn(second.average, first.average, parameters)
     rows = np.concatenate([first.members, second.members])
     poses = np.concatenate([first.poses, compose(second.poses, np.repeat(turn, len(second.poses)))])
     order = np.argsort(rows)
@@ -189,18 +186,33 @@ def show_the_same_view(
     parameters: ClusteringParameters,
 ) -> bool:
     """Whether the members of two classes do not care which of the two they are in."""
-    likeness = similarity_of_pairs(
-        standardise_averages(np.stack([first.average, second.average]), search_space(parameters)),
-        np.zeros(1, np.int64), np.ones(1, np.int64), search_space(parameters), SerialWorkers(),
-    )  # fmt: skip
+    averages = standardise_averages(np.stack([first.average, second.average]), _wide(parameters))
+    one, two = np.zeros(1, np.int64), np.ones(1, np.int64)
+    likeness = similarity_of_pairs(averages, one, two, _wide(parameters), SerialWorkers())
     noise = noise_of_similarity(parameters) * float(contrast_of(likeness)[0])
-    ahead = np.concatenate(
-        [
-            preference(images, one, other.average, parameters, _MEMBERS_ASKED)
-            for one, other in ((first, second), (second, first))
-        ]
+    ahead = []
+    for own, other in ((first, second.average), (second, first.average)):
+        turn = _turn(own.average, other, parameters)
+        ahead.append(preference(images, own, other, turn, parameters, _MEMBERS_ASKED))
+    return bool(np.median(np.concatenate(ahead)) < _SAME * noise)
+
+
+def _wide(parameters: ClusteringParameters) -> SearchSpace:
+    """Translations between averages that were centred apart from each other."""
+    space = search_space(parameters)
+    reach = max(_REACH, space.x_range), max(_REACH, space.y_range)
+    return replace(space, x_range=reach[0], y_range=reach[1])
+
+
+def _turn(
+    average: NDArray[np.float32], onto: NDArray[np.float32], parameters: ClusteringParameters
+) -> PoseArray:
+    """What brings one average onto another, POSE (1,)."""
+    first, middle = np.zeros(1, np.int64), np.zeros((1, 2))
+    found = align_to_assigned(
+        average[None], first, middle, onto[None], first, _wide(parameters), SerialWorkers()
     )
-    return bool(np.median(ahead) < _SAME * noise)
+    return found.poses
 
 
 def recall_to_classes(
