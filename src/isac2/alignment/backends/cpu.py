@@ -33,6 +33,7 @@ __all__ = [
     "own_references",
     "references_from_bank",
     "ring_bank",
+    "shift_weights",
 ]
 
 images_a_block = 64
@@ -229,7 +230,7 @@ def _ring_samples(
     lane = np.minimum(np.arange(count), rows.size - 1)
     whole = np.floor(centres)
     corners = whole.astype(np.int64) - table.window // 2 - (_TAPS // 2 - 1)
-    weights = _shift_weights(centres - whole)  # (b, 2, 8)
+    weights = shift_weights(centres - whole)  # (b, 2, 8)
     samples = np.empty((table.left.shape[1], len(table.shifts), count), np.float32)
     for first in range(0, count, _TILE):
         some = lane[first : first + _TILE]
@@ -288,7 +289,7 @@ def _transform(
         )
 
 
-def _shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
+def shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
     """Weights of the 8 pixels around a place, a fraction (...) past the fourth, (..., 8).
 
     Lanczos' windowed sinc of four lobes, made to add up to 1.

@@ -1,0 +1,67 @@
+"""The devices that torch computes on: which one a thread uses, and how much memory it may take."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+__all__ = ["Devices"]
+
+Device = Any
+
+_MOST_BYTES = 2 * 2**30  # larger blocks are no faster
+_CPU_BYTES = 32 * 2**20  # about what the caches hold
+_SHARE_OF_FREE = 0.4  # the rest is for what other blocks keep, and for who else uses the device
+
+
+class Devices:
+    """Devices that share the work: each thread keeps to one of them, the threads in turn.
+
+    Parameters
+    ----------
+    names : list of str
+        As torch names them.
+    memory_in_bytes : int, optional
+        What one step may take; by default a share of what is free on the device.
+    """
+
+    def __init__(self, names: list[str], memory_in_bytes: int | None = None) -> None:
+        self._devices = [torch.device(name) for name in names]
+        self._memory = memory_in_bytes
+        self._locks = {device: threading.Lock() for device in self._devices}
+        self._turn = itertools.count()
+        self._own = threading.local()
+
+    @property
+    def has_gpu(self) -> bool:
+        """Whether they are not the processor itself."""
+        return bool(self._devices[0].type == "cuda")
+
+    def mine(self) -> Device:
+        """Return the calling thread's device."""
+        if not hasattr(self._own, "device"):
+            self._own.device = self._devices[next(self._turn) % len(self._devices)]
+        return self._own.device
+
+    @contextmanager
+    def alone_on(self, device: Device) -> Iterator[int]:
+        """Yield how many bytes a step may take on a device, which works on this step alone.
+
+        A GPU does one thing after the other anyway; so a step may use the memory that is free.
+        """
+        if device.type != "cuda":
+            yield self._memory or _CPU_BYTES
+            return
+        with self._locks[device]:
+            yield self._memory or self._free_bytes(device)
+
+    def _free_bytes(self, device: Device) -> int:
+        """Share of the free memory, what torch holds without using it counted as free."""
+        free, _ = torch.cuda.mem_get_info(device)
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(min(_MOST_BYTES, _SHARE_OF_FREE * (free + held)))

@@ -1,0 +1,273 @@
+"""The torch backend, on the processor, against the CPU backend; skipped where torch is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import Backend, cpu, find_device, open_backend
+from isac2.alignment.prealignment import pre_align
+from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.search import (
+    align_to_assigned,
+    angle_grid,
+    discrete_angles,
+    reference_coefficients,
+    search,
+    search_assign_align,
+)
+from isac2.alignment.space import SearchSpace
+from isac2.images.filters import tanh_low_pass
+from isac2.images.transform import apply_poses
+from isac2.poses import PoseArray, make_poses, pixel_error
+from isac2.run.parallel import open_workers
+from isac2.workers import SerialWorkers
+
+pytest.importorskip(
+    "torch", reason="torch is not installed (pip install 'isac2[gpu]'): its backend is not tried"
+)
+
+BOX, RADIUS, COUNT, KINDS = 40, 14, 70, 5
+ON_CPU = SearchSpace(RADIUS)
+ON_TORCH = SearchSpace(RADIUS, device="torch:cpu")
+FREQUENCY = 0.35
+
+
+@pytest.fixture(scope="module")
+def references() -> NDArray[np.float32]:
+    """Smooth random shapes, unlike each other and unlike their mirror images."""
+    noise = np.random.default_rng(1).normal(size=(KINDS, BOX, BOX)).astype(np.float32)
+    shapes = tanh_low_pass(noise, 0.15, 0.2)
+    normalised: NDArray[np.float32] = shapes / shapes.std(axis=(1, 2), keepdims=True)
+    return normalised
+
+
+@pytest.fixture(scope="module")
+def images(references: NDArray[np.float32]) -> NDArray[np.float32]:
+    """References in random poses under twice as much noise; the last image is constant."""
+    generator = np.random.default_rng(2)
+    turn, mirror = generator.uniform(0, 360, COUNT), generator.integers(0, 2, COUNT)
+    x, y = generator.uniform(-1, 1, (2, COUNT))
+    moved = apply_poses(references[np.arange(COUNT) % KINDS], make_poses(turn, x, y, mirror))
+    noisy = moved + 2.0 * generator.normal(size=moved.shape)
+    noisy[-1] = 3.0
+    return noisy.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def centres() -> NDArray[np.float64]:
+    return np.random.default_rng(3).uniform(-2, 2, (COUNT, 2))
+
+
+def coefficients_of(bank: Any, geometry: Any, shift: int) -> NDArray[np.complex64]:
+    """What `cpu.RingBank.coefficients` gives, of a bank of torch."""
+    values = bank.values.numpy()[:, :, shift]
+    ring, order = geometry.coefficient_ring, geometry.coefficient_order
+    both = values[order, :, ring] + 1j * values[order, :, len(geometry.radii) + ring]
+    found: NDArray[np.complex64] = both
+    return found
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_rings_hold_the_same_coefficients(
+    images: NDArray[np.float32], centres: NDArray[np.float64], normalise: bool
+) -> None:
+    geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
+    rows = np.arange(COUNT)[::-1].copy()
+    # the first ones reach over the edge of the image
+    far = centres + np.where(np.arange(COUNT) < 4, 9.0, 0.0)[:, None]
+    given = rows, far, geometry, table, normalise
+    expected = cpu.ring_bank(images, *given)
+    found = open_backend("torch:cpu").ring_bank(images, *given)
+    for shift in range(len(table.shifts)):
+        np.testing.assert_allclose(
+            coefficients_of(found, geometry, shift), expected.coefficients(shift), atol=2e-6
+        )
+
+
+def test_the_search_finds_the_same(
+    images: NDArray[np.float32], references: NDArray[np.float32], centres: NDArray[np.float64]
+) -> None:
+    rows, workers = np.arange(COUNT), SerialWorkers()
+    given = images, rows, centres, references
+    expected = search(*given, ON_CPU, workers, FREQUENCY, exhaustive=True)
+    found = search(*given, ON_TORCH, workers, FREQUENCY)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert expected[:-1].min() > 0.1
+    np.testing.assert_array_equal(found[:-1].argmax(axis=1), expected[:-1].argmax(axis=1))
+
+
+def test_poses_are_the_same(
+    images: NDArray[np.float32], references: NDArray[np.float32], centres: NDArray[np.float64]
+) -> None:
+    rows, workers = np.arange(COUNT - 1), SerialWorkers()
+    given = images, rows, centres[:-1], references, rows % KINDS
+    expected = align_to_assigned(*given, ON_CPU, workers, FREQUENCY)
+    found = align_to_assigned(*given, ON_TORCH, workers, FREQUENCY)
+    np.testing.assert_allclose(found.similarity, expected.similarity, rtol=1e-4)
+    np.testing.assert_array_equal(found.poses["mirror"], expected.poses["mirror"])
+    assert pixel_error(np.stack([found.poses, expected.poses]), RADIUS).max() < 1e-2
+
+
+def test_best_references_and_their_poses_are_the_same(
+    images: NDArray[np.float32], references: NDArray[np.float32], centres: NDArray[np.float64]
+) -> None:
+    rows, workers = np.arange(COUNT - 1), SerialWorkers()
+    given = images, rows, centres[:-1], references, lambda similarity: similarity.argmax(axis=1)
+    # several references an image: the images' own, which are not stored one a kind
+    best, expected = search_assign_align(*given, ON_CPU, workers, FREQUENCY)
+    assigned, found = search_assign_align(*given, ON_TORCH, workers, FREQUENCY)
+    np.testing.assert_array_equal(assigned, best)
+    assert pixel_error(np.stack([found.poses, expected.poses]), RADIUS).max() < 1e-2
+
+
+@pytest.mark.parametrize("refine", [True, False])
+def test_peaks_over_discrete_angles_are_the_same(
+    images: NDArray[np.float32], references: NDArray[np.float32], refine: bool
+) -> None:
+    geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
+    rows, middle = np.arange(COUNT - 1), np.zeros((COUNT - 1, 2))
+    angles = discrete_angles(30.0, geometry.n_orders - 3), None
+
+    def peaks(backend: Backend) -> cpu.Peaks:
+        bank = backend.ring_bank(images, rows, middle, geometry, table)
+        compared = reference_coefficients(references, geometry, backend)
+        owners = np.zeros(len(rows), np.int64)
+        return backend.find_peaks(bank, owners, compared, angles, table, refine)
+
+    expected, found = peaks(cpu), peaks(open_backend("torch:cpu"))
+    assert found.value.shape == (COUNT - 1, KINDS)
+    np.testing.assert_allclose(found.value, expected.value, atol=1e-5)
+    np.testing.assert_array_equal(found.shift, expected.shift)
+    np.testing.assert_array_equal(found.mirror, expected.mirror)
+    np.testing.assert_allclose(np.exp(1j * found.angle), np.exp(1j * expected.angle), atol=1e-4)
+    np.testing.assert_allclose(found.move, expected.move, atol=1e-3)
+
+
+def test_filtered_sums_of_turned_images_are_the_same(images: NDArray[np.float32]) -> None:
+    geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
+    rows, middle = np.arange(COUNT), np.zeros((COUNT, 2))
+    generator, runs, orders = np.random.default_rng(4), 3, geometry.n_orders - 2
+    shape = COUNT, runs
+    peaks = cpu.Peaks(
+        np.zeros(shape, np.float32), generator.integers(0, len(table.shifts), shape),
+        np.zeros((*shape, 2)), generator.uniform(-9, 9, shape),
+        generator.integers(0, 2, shape).astype(np.int8),
+    )  # fmt: skip
+    matrices = [
+        generator.normal(size=(len(geometry.radii) - first,) * 2).astype(np.float32)
+        for first in geometry.first_ring[:orders]
+    ]
+
+    def similarity(backend: Backend) -> NDArray[np.float32]:
+        """Of images with the filtered sums, each to those of its owner: what they are for."""
+        bank = backend.ring_bank(images, rows, middle, geometry, table)
+        sums = backend.add_rotated(bank, rows % 4, 4, orders, peaks)
+        averages = backend.filtered(sums, backend.make_filter(geometry, matrices))
+        angles = angle_grid(orders), None
+        return backend.find_peaks(bank, rows % 4, averages, angles, table).value
+
+    expected, found = similarity(cpu), similarity(open_backend("torch:cpu"))
+    np.testing.assert_allclose(found[:-1], expected[:-1], rtol=1e-4)
+    np.testing.assert_allclose(found[-1], 0.0, atol=1e-6)
+
+
+def test_reference_free_alignment_comes_to_the_same(references: NDArray[np.float32]) -> None:
+    generator = np.random.default_rng(5)
+    count = 40
+    x, y = generator.uniform(-1, 1, (2, count))
+    true = make_poses(generator.uniform(0, 360, count), x, y, generator.integers(0, 2, count))
+    views = apply_poses(np.repeat(references[:1], count, axis=0), true)
+    noisy = (views + generator.normal(size=views.shape)).astype(np.float32)
+
+    def aligned(space: SearchSpace) -> PoseArray:
+        schedule = ReferenceFreeSchedule(6, 0.3, 0.2, 90.0)
+        aligner = ReferenceFreeAligner(space, schedule, own_weight=0.5)
+        seeds = [np.random.default_rng(seed) for seed in (6, 7)]
+        return aligner.align(noisy, np.arange(count), np.zeros((count, 2)), seeds)
+
+    expected, found = aligned(ON_CPU), aligned(ON_TORCH)
+    np.testing.assert_array_equal(found["mirror"], expected["mirror"])
+    # rounding grows over the rounds, where two translations are nearly as good
+    apart = pixel_error(np.stack([found, expected]), RADIUS)
+    assert np.quantile(apart, 0.9) < 0.05
+    assert apart.max() < 0.5
+
+
+def test_prealignment_finds_the_same_centres(
+    images: NDArray[np.float32], references: NDArray[np.float32]
+) -> None:
+    moves = make_poses(np.zeros(30), 1.5, -0.5, 0)
+    shifted = apply_poses(np.repeat(references[:1], 30, axis=0), moves)
+    noisy = (shifted + 0.5 * images[:30]).astype(np.float32)
+    with open_workers(2) as workers:
+        centres = [
+            pre_align(noisy, np.arange(30), 10, -1, workers, device=device).centres
+            for device in ("cpu", "torch:cpu")
+        ]
+    # one image in ten may take another way in one of its 28 rounds
+    apart = np.linalg.norm(centres[0] - centres[1], axis=1)
+    assert np.quantile(apart, 0.9) < 0.1
+
+
+def test_blocks_of_any_size_give_the_same(
+    images: NDArray[np.float32], references: NDArray[np.float32]
+) -> None:
+    from isac2.alignment.backends.torch_backend import TorchBackend
+
+    geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
+    rows, middle = np.arange(20), np.zeros((20, 2))
+    angles = angle_grid(geometry.n_orders)
+
+    def everything(backend: TorchBackend) -> list[NDArray[np.float32]]:
+        bank = backend.ring_bank(images, rows, middle, geometry, table)
+        compared = reference_coefficients(references, geometry, backend)
+        found = backend.find_largest(bank, compared, angles, None)
+        peaks = backend.find_peaks(bank, rows * 0, compared, (angles, None), table)
+        return [found, peaks.value, backend.add_rotated(bank, rows % 2, 2, 5, peaks)]
+
+    whole = everything(TorchBackend(["cpu"], memory_in_bytes=2**28))
+    # less than an image and a reference need: one of each at a time
+    for memory in (1, 2**20):
+        for found, expected in zip(
+            everything(TorchBackend(["cpu"], memory)), whole, strict=True
+        ):  # fmt: skip
+            np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_threads_take_the_devices_in_turn() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from isac2.alignment.backends.torch_devices import Devices
+
+    devices, together = Devices(["cpu:0", "cpu:1"]), Barrier(4)
+
+    def mine(number: int) -> list[str]:
+        together.wait()  # so that each thread has one
+        return [str(devices.mine()), str(devices.mine())]
+
+    with ThreadPoolExecutor(4) as executor:
+        found = sorted(executor.map(mine, range(4)))
+    assert found == [["cpu:0"] * 2, ["cpu:0"] * 2, ["cpu:1"] * 2, ["cpu:1"] * 2]
+
+
+def test_references_of_one_device_are_copied_to_another(
+    images: NDArray[np.float32], references: NDArray[np.float32]
+) -> None:
+    import torch
+
+    geometry = ON_CPU.geometry(FREQUENCY)
+    compared = reference_coefficients(references, geometry, open_backend("torch:cpu"))
+    here, there = torch.device("cpu"), torch.device("meta")  # holds shapes only
+    assert compared.rows(there).shape == compared.rows(here).shape
+    assert compared.rows(there).device == there
+    assert compared.rows(here) is compared.rows(here)
+
+
+def test_torch_on_the_processor_is_a_device() -> None:
+    assert find_device("torch:cpu") == "torch:cpu"
+    assert open_backend("torch:cpu") is open_backend("torch:cpu")
