@@ -118,7 +118,9 @@ class PoolCosts:
     Attributes
     ----------
     average_pair : float
-        Similarity of two averages, or of an image and an average, to full resolution.
+        Similarity of an image and an average, to full resolution.
+    wide_pair : float
+        Of two averages of different pools, at 49 translations instead of 9.
     test : float
         Stability test, an image.
     rounds : int
@@ -128,6 +130,7 @@ class PoolCosts:
     """
 
     average_pair: float = 9e-6
+    wide_pair: float = 4.9e-5
     test: float = 1.7e-3
     rounds: int = 9
     accounted: float = 0.9
@@ -171,9 +174,10 @@ def model_pools(
     after = before / pools if views_come_again else before
     turns = ceil(log2(pools)) if pools > 1 else 0
     # each turn compares all classes, and there are half as many in the next if they are merged
-    matching = (4 / 3 if views_come_again else 1) * before**2 * more.average_pair * (pools > 1)
+    matching = (4 / 3 if views_come_again else 1) * before**2 * more.wide_pair * (pools > 1)
     testing = (turns + 1) * more.accounted * images * more.test  # and once at the end
-    comparing = images * after * more.average_pair  # margins; what is left, with all classes
+    # margins, and what is left, with all classes; with pools also members, before they are merged
+    comparing = images * (after + before * (pools > 1)) * more.average_pair
     shared = ceil(before / ranks) * ranks / before  # a class is tested on one rank
     table = pool * (pool / images_a_group) * 4
     memory = images * 500 + table + 4 * before * AVERAGE_BYTES
