@@ -15,6 +15,7 @@ from isac2.clustering.confirm import (
     clearly_belongs,
     compare_with_classes,
     confirm_members,
+    prove_classes,
     recall_images,
 )
 from isac2.clustering.parameters import ClusteringParameters
@@ -245,3 +246,29 @@ def test_nothing_to_recall_changes_nothing(
     assert recall_images(known.images, nobody, poses, classes, parameters, seed, WORKERS) is classes
     pool, poses = known.rows_of(-1), identity_poses(50)
     assert recall_images(known.images, pool, poses, (), parameters, seed, WORKERS) == ()
+
+
+def test_what_belongs_nowhere_does_not_stand_the_proof(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    noise = known.rows_of(-1)[:15]
+    good = known.group(known.rows_of(1), parameters)
+    mixed = known.group(np.r_[known.rows_of(0), noise], parameters)
+    only_noise = known.group(known.rows_of(-1)[15:40], parameters)
+    classes = prove_classes(known.images, (good, mixed, only_noise), (), parameters, (4,), WORKERS)
+    assert len(classes[0].members) >= 23
+    assert len(np.intersect1d(classes[1].members, noise)) < 8
+    assert len(classes[2].members) < 12
+
+
+def test_a_proven_class_stays_what_it_was_or_grows(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    proven = known.group(known.rows_of(1), parameters)
+    worse = known.group(np.r_[known.rows_of(0)[:5], known.rows_of(-1)[:25]], parameters)
+    before = replace(worse, members=worse.members[:20], poses=worse.poses[:20])
+    classes = prove_classes(
+        known.images, (proven, worse), (proven, before), parameters, (5,), WORKERS
+    )
+    assert classes[0] is proven
+    assert classes[1] is before

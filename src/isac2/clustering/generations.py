@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.space import Frames
-from isac2.clustering.confirm import confirm_members, recall_images
+from isac2.clustering.confirm import confirm_members, prove_classes, recall_images
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
 from isac2.clustering.state import IsacState, StableGroup
@@ -129,8 +129,9 @@ def close_generation(
 ) -> IsacState:
     """Account for the groups that stayed large enough; all other images go back to the pool.
 
-    Members that clearly belong to another class go back too; and images of the pool that clearly
-    belong to one of the classes, and are stable in it, are recalled.
+    Members that clearly belong to another class go back too; images of the pool that clearly belong
+    to one of the classes, and are stable in it, are recalled; and new classes, and those that have
+    grown, are proven.
     """
     name = (seed, state.main_iteration, state.generation, state.sac_round)
     candidates = tuple(
@@ -144,6 +145,8 @@ def close_generation(
     classes = recall_images(
         images, pool, poses, state.accounted + found, parameters, name, workers, frames
     )
+    classes = prove_classes(images, classes, state.accounted, parameters, name, workers)
+    classes = _large_enough(classes, parameters)
     pool, poses = _unaccounted(state, classes)
     closed = replace(
         state,
@@ -155,7 +158,8 @@ def close_generation(
         agreement=(),
         generation_done=True,
     )
-    main_done = _pool_is_finished(closed, len(found), parameters)
+    new_classes = len(classes) - len(state.accounted)
+    main_done = _pool_is_finished(closed, new_classes, parameters)
     finished = main_done and not _another_main_iteration(closed, parameters)
     return replace(closed, main_done=main_done, finished=finished)
 

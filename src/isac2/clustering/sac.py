@@ -237,15 +237,20 @@ def stable_groups(
     return SacRound(groups, new_poses)
 
 
-def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
-    """What aligns a group of images reference-free, as the parameters ask."""
+def group_aligner(
+    parameters: ClusteringParameters, own_weight: float = _OWN_WEIGHT
+) -> ReferenceFreeAligner:
+    """What aligns a group of images reference-free, as the parameters ask.
+
+    own_weight: of an image in the average that it is aligned to itself.
+    """
     schedule = ReferenceFreeSchedule(
         rounds=parameters.alignment_rounds,
         last_cutoff=min(parameters.highest_frequency, _TRUSTED_FREQUENCY),
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )
-    return ReferenceFreeAligner(search_space(parameters), schedule, _OWN_WEIGHT)
+    return ReferenceFreeAligner(search_space(parameters), schedule, own_weight)
 
 
 def test_group(
@@ -326,7 +331,7 @@ def agreement(before: tuple[StableGroup, ...], after: tuple[StableGroup, ...]) -
 def has_converged(
     agreements: tuple[float, ...], stable_share: float, parameters: ClusteringParameters
 ) -> bool:
-    """Whether the groups have stopped changing, cannot gain more, or have had their number of tests.
+    """Whether the groups have stopped changing, cannot gain more, or were tested often enough.
 
     Parameters
     ----------
