@@ -33,6 +33,9 @@ def write_ablation_tables(rows: Sequence[dict[str, Any]]) -> str:
         f"`isac2 simulate OUT {ABLATION_BASE.simulate}`. The command, into which the option is "
         "put:",
         f"    {usual['command']}",
+        "![Purity, good and junk in classes, and time, by option](pictures/ablations.png)",
+        "*Blue: purity. Green: share of the good particles in classes. Red: share of the junk. "
+        "Grey, on the right: core-seconds. The default is shaded.*",
     ]
     for ablation in ABLATIONS:
         mine = [row for row in rows if row["option"] == ablation.option]

@@ -51,7 +51,8 @@ def write_tables(summaries: Sequence[Summary]) -> str:
     known = {(s.set, s.program): s for s in summaries if s.set in sets}
     names = [name for name in sets if any((name, program) in known for program in _NAMES)]
     parts = [_how_it_was_measured(list(known.values())), _sets_table([sets[n] for n in names])]
-    parts += [_scores_table(names, known), _not_ahead(names, known)]
+    parts += ["![Scores of all sets](pictures/quality.png)", _scores_table(names, known)]
+    parts += [_not_ahead(names, known)]
     return "\n\n".join(parts)
 
 
