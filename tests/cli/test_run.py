@@ -88,6 +88,7 @@ def test_every_option_reaches_its_setting(calls: list[tuple[str, str, Settings]]
         new_classes_needed=1,
         split_mirrors=True,
         threads=3,
+        device="cuda:1",
         maximum_hours=11.5,
     )
     words = []

@@ -79,6 +79,7 @@ def test_every_field_of_the_method_follows_its_option() -> None:
         stability_alignments=6,
         minimum_group_size=61,
         new_classes_needed=1,
+        device="cuda",
     )
     changed = asdict(settings.clustering_parameters())
     unchanged = asdict(ClusteringParameters())
@@ -119,6 +120,8 @@ def test_working_box_is_the_target_box_for_small_ranges(x_range: int) -> None:
         ({"filament_width": 0}, "--filament_width=0"),
         ({"seed": -1}, "--rand_seed=-1"),
         ({"restart": -2}, "--restart=-2"),
+        ({"device": "gpu"}, "--device=gpu is unknown: give auto, cpu, cuda or cuda:N"),
+        ({"device": 0}, "--device=0"),
     ],
 )
 def test_a_wrong_value_is_named_in_one_sentence(words: dict[str, Any], said: str) -> None:

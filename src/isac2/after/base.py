@@ -27,7 +27,7 @@ from isac2.stacks import Stack, open_stack, read_eman_headers
 
 __all__ = ["BaseRun", "open_base_run", "settings_of_record"]
 
-_MACHINE = ("threads", "maximum_hours", "restart", "skip_ordering", "split_mirrors")
+_MACHINE = ("threads", "device", "maximum_hours", "restart", "skip_ordering", "split_mirrors")
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,14 @@ def open_base_run(
 
 
 def settings_of_record(record: RunRecord) -> Settings:
-    """Return the settings of a run, with the seed that it used, for another start."""
+    """Return the settings of a run, with the seed that it used, for another start.
+
+    The device is not among them: another start may be on another machine.
+    """
     known = {
         name: record.options[option.name]
         for name, option in option_table().items()
-        if option.name in record.options
+        if option.name in record.options and name != "device"
     }
     return Settings(**{**known, "seed": record.seed, "restart": -1, "maximum_hours": 0.0})
 

@@ -13,7 +13,7 @@ from isac2.run.options import option_table
 __all__ = ["OverridingCommand", "given_settings", "run_overrides"]
 
 _NEVER = ("restart",)
-_KINDS = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+_KINDS = {int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING}
 
 
 class OverridingCommand(SettingsCommand):

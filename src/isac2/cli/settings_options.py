@@ -67,15 +67,17 @@ def settings_options(flags_have_values: bool = False) -> list[click.Parameter]:
 
 def _click_option(name: str, option: Option, flags_have_values: bool) -> click.Option:
     default = option_default(name)
-    kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING}
     kind: Any = kinds[option.value_type]
     others = [f"{value}: {meaning}" for value, meaning in option.special if value != default]
     if option.automatic:
-        kind, default = NumberOrAuto(kind), None
+        kind, default = kind if option.words else NumberOrAuto(kind), None
         others.append(f"{AUTOMATIC}: {option.automatic}")
     words = [option.unit, f"default {default_text(name, option)}", *others]
     note = ", ".join(word for word in words if word)
     attributes: dict[str, Any] = {"default": default}
+    if option.words:
+        attributes["metavar"] = option.words.replace(", ", "|").replace(" or ", "|")
     if option.value_type is bool:
         attributes["is_flag"] = not flags_have_values
         if flags_have_values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import process_time
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay, open_display
 from isac2.run.input_files import FileMark, check_unchanged, mark_files
 from isac2.run.options import Settings
-from isac2.run.parallel import open_workers, threads_of_rank
+from isac2.run.parallel import device_for, open_workers, threads_of_rank
 from isac2.run.progress import Display, Progress, duration_text
 from isac2.run.record import RunRecord, write_record
 from isac2.run.stopping import RunStopped
@@ -31,7 +31,7 @@ class Job:
     """What the steps of a run share.
 
     With several ranks each has its own, and does every step; but only the first touches the run's
-    directory, in what is handed to `first`.
+    directory, in what is handed to `first`. The settings have the device that the rank uses.
     """
 
     stack: Stack
@@ -117,6 +117,7 @@ def open_job(
 ) -> Iterator[Job]:
     """Start the workers and the display of a run."""
     record.threads, record.ranks = threads_of_rank(settings.threads, ranks), ranks.count
+    settings = replace(settings, device=device_for(settings.device, ranks))
     with open_workers(record.threads, ranks) as workers, ExitStack() as shown:
         if not ranks.is_first:
             display = SilentDisplay()
@@ -139,6 +140,8 @@ def _introduce(job: Job) -> None:
     record = job.record
     job.progress.images(len(job.stack))
     who = f"{record.threads} threads"
+    if job.settings.device != "cpu":
+        who += f" and {job.settings.device}"
     if record.ranks > 1:
         who = f"{record.ranks} ranks of {who} each"
     job.progress.note(f"isac2 {record.version}: {job.stack.describe()}; seed {record.seed}, {who}")

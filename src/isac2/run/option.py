@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ class Option:
     name : str
         The historical name, typed after ``--``.
     value_type : type
-        `bool` (a flag), `int` or `float`.
+        `bool` (a flag), `int`, `float` or `str`.
     help : str
         What it means, one or two sentences.
     group : {"main", "advanced", "machine"}
@@ -41,6 +42,10 @@ class Option:
         Whether a run that was started with another value would come out differently.
     automatic : str
         What the word ``auto`` stands for on the command line; empty where it is not understood.
+    pattern : str
+        Of a text, the regular expression that it matches.
+    words : str
+        Of a text, the same for people.
     """
 
     name: str
@@ -53,6 +58,8 @@ class Option:
     special: tuple[tuple[int | None, str], ...] = ()
     changes_result: bool = True
     automatic: str = ""
+    pattern: str = ""
+    words: str = ""
 
 
 def checked_value(option: Option, value: Any) -> Any:
@@ -63,6 +70,10 @@ def checked_value(option: Option, value: Any) -> Any:
         if isinstance(value, bool):
             return value
         raise InputError(f"--{option.name} is a flag: set it to True or False, not {value!r}.")
+    if option.value_type is str:
+        if isinstance(value, str) and re.fullmatch(option.pattern, value):
+            return value
+        raise InputError(f"--{option.name}={value} is unknown: give {option.words}.")
     number = _as_number(option, value)
     if not option.minimum <= number <= option.maximum:
         raise InputError(f"--{option.name}={number} is out of range: give {range_text(option)}.")

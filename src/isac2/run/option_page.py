@@ -72,6 +72,8 @@ def _table_row(name: str, option: Option) -> str:
 def _range_cell(option: Option) -> str:
     if option.value_type is bool:
         return "flag"
+    if option.value_type is str:
+        return "; ".join([option.words, f"auto: {option.automatic}"])
     if option.maximum < math.inf:
         text = f"{option.minimum:.15g} to {option.maximum:.15g}"
     else:

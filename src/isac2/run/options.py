@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
+from isac2.alignment.backends import DEVICES
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.errors import InputError
 from isac2.run.option import Option, checked_value
@@ -328,6 +329,18 @@ class Settings:
         special=((0, "as many as this process may use cores"),),
         changes_result=False,
     )
+    device: str = _row(
+        "cpu",
+        "device",
+        str,
+        "What computes the alignments: the processor, all GPUs that the program sees (cuda), or "
+        "one of them (cuda:0). A GPU needs the extra 'gpu', and finds the same but for rounding.",
+        group="machine",
+        changes_result=False,
+        automatic="cuda where torch is installed and finds a GPU, else cpu",
+        pattern=DEVICES,
+        words="auto, cpu, cuda or cuda:N",
+    )
     maximum_hours: float = _row(
         0.0,
         "max-hours",
@@ -384,6 +397,7 @@ class Settings:
             stability_alignments=self.stability_alignments,
             new_classes_needed=self.new_classes_needed,
             noise_radius=float(self.radius),
+            device=self.device,
         )
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from isac2.alignment.backends import count_gpus, find_device
 from isac2.run.communication import Ranks
 from isac2.run.cores import CGROUP, available_cores, limited_cores, own_cores
 from isac2.workers import SerialWorkers, Workers
@@ -21,6 +22,7 @@ __all__ = [
     "RankWorkers",
     "ThreadWorkers",
     "available_cores",
+    "device_for",
     "device_of_rank",
     "open_workers",
     "threads_of_rank",
@@ -171,6 +173,28 @@ def threads_of_rank(asked: int, ranks: Ranks, cgroup: Path = CGROUP) -> int:
     mine = available_cores(cgroup)
     possible = max(1, min(mine, on_machine // len(together)))
     return min(asked, possible) if asked else possible
+
+
+def device_for(asked: str, ranks: Ranks) -> str:
+    """Return what this rank computes on: what was asked for, of several GPUs its own.
+
+    Parameters
+    ----------
+    asked : str
+        ``--device``.
+    ranks : Ranks
+        All of which make this call.
+
+    Raises
+    ------
+    InputError
+        A rank has no such device.
+    """
+    device = ranks.each(lambda: find_device(asked))
+    hosts = ranks.all(socket.gethostname)
+    if device != "cuda" or ranks.count == 1:
+        return device
+    return f"cuda:{device_of_rank(ranks.rank, hosts, count_gpus())}"
 
 
 def device_of_rank(rank: int, hosts: Sequence[str], devices: int) -> int | None:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.backends import find_device
 from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
@@ -119,6 +120,7 @@ def run_isac(
     ranks = ranks or OneRank()
     directory = ranks.first(lambda: open_run_directory(output_directory))
     stack = ranks.each(lambda: _open_checked(stack_path, settings))
+    ranks.each(lambda: find_device(settings.device))
     if ranks.first(lambda: _is_finished(directory, stack, settings, display)):
         return directory
     with saying_how_to_go_on(directory), ExitStack() as held:
@@ -350,6 +352,7 @@ def _pre_align(
         job.workers,
         pixel,
         notify=job.tell_rounds,
+        device=settings.device,
     )
     # what is found at an offset is brought to the centre by the opposite shift
     shifts = -found.centres * pixel / settings.shrink_ratio
