@@ -20,7 +20,7 @@ from isac2.alignment.space import centres_from_poses
 from isac2.clustering.confirm import contrast_of, noise_of_similarity, standardise_averages
 from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import average_symmetry, group_aligner, search_space
+from isac2.clustering.sac import average_symmetry, class_aligner, search_space
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
 from isac2.clustering.symmetry import bring_together
@@ -151,7 +151,7 @@ def judge_classes(
     """
     if not classes:
         return []
-    aligner = group_aligner(parameters)
+    aligner = class_aligner(parameters)
 
     def test(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         group = classes[number]
@@ -180,7 +180,7 @@ def test_random_groups(
 ) -> RandomGroups:
     """Put groups of particles drawn at random (rows int64 (n,)) to the test that classes passed."""
     size = min(parameters.images_per_group, len(usable))
-    aligner = group_aligner(parameters)
+    aligner = class_aligner(parameters)
 
     def test(number: int) -> int:
         name = (seed, _RANDOM, 0, 0, number)

@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from isac2.alignment.search import align_to_assigned, search
 from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import group_aligner, search_space, sharp_average, test_group
+from isac2.clustering.sac import (
+    class_aligner,
+    group_aligner,
+    search_space,
+    sharp_average,
+    test_group,
+)
 from isac2.clustering.state import StableGroup
 from isac2.images.filters import tanh_response
 from isac2.images.masks import disc_mask
@@ -308,7 +314,7 @@ def prove_classes(
     parameters, seed, workers
         As in `isac2.clustering.sac.sac_round`.
     """
-    aligner = group_aligner(parameters, own_weight=1.0)
+    aligner = class_aligner(parameters)
 
     def prove(number: int) -> StableGroup:
         group = classes[number]

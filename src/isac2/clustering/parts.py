@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from isac2.alignment.search import align_to_assigned
 from isac2.clustering.confirm import SAME_VIEW, reliability_of, standardise_averages
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import group_aligner, search_space, sharp_average, test_group
+from isac2.clustering.sac import class_aligner, search_space, sharp_average, test_group
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose
 from isac2.workers import SerialWorkers
@@ -37,7 +37,7 @@ def test_in_parts(
     StableGroup or None
         The stable images of all parts; None when averages of parts are not alike.
     """
-    aligner = group_aligner(parameters)
+    aligner = class_aligner(parameters)
     count = -(-len(rows) // _LARGEST_PART)
     if count == 1:
         return test_group(aligner, images, rows, poses, parameters, seed)

@@ -30,6 +30,7 @@ from isac2.workers import Workers
 __all__ = [
     "SacRound",
     "agreement",
+    "class_aligner",
     "group_aligner",
     "has_converged",
     "random_references",
@@ -237,20 +238,24 @@ def stable_groups(
     return SacRound(groups, new_poses)
 
 
-def group_aligner(
-    parameters: ClusteringParameters, own_weight: float = _OWN_WEIGHT
-) -> ReferenceFreeAligner:
-    """What aligns a group of images reference-free, as the parameters ask.
+def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
+    """What aligns groups reference-free while classes are looked for, as the parameters ask."""
+    return ReferenceFreeAligner(search_space(parameters), _schedule(parameters), _OWN_WEIGHT)
 
-    own_weight: of an image in the average that it is aligned to itself.
-    """
-    schedule = ReferenceFreeSchedule(
+
+def class_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
+    """What aligns a class that is to be proven: every image has its full weight in the average."""
+    return ReferenceFreeAligner(search_space(parameters), _schedule(parameters))
+
+
+def _schedule(parameters: ClusteringParameters) -> ReferenceFreeSchedule:
+    """Rounds of the alignments that test a group."""
+    return ReferenceFreeSchedule(
         rounds=parameters.alignment_rounds,
         last_cutoff=min(parameters.highest_frequency, _TRUSTED_FREQUENCY),
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )
-    return ReferenceFreeAligner(search_space(parameters), schedule, own_weight)
 
 
 def test_group(
@@ -266,7 +271,7 @@ def test_group(
     Parameters
     ----------
     aligner : ReferenceFreeAligner
-        From `group_aligner`.
+        From `group_aligner` or `class_aligner`.
     images : float32 (N, n, n)
     rows : int64 (m,)
         The group's images, ascending.
