@@ -36,6 +36,8 @@ class Devices:
         self._locks = {device: threading.Lock() for device in self._devices}
         self._turn = itertools.count()
         self._own = threading.local()
+        if not self.has_gpu:
+            torch.set_num_threads(1)  # blocks are shared by threads already
 
     @property
     def has_gpu(self) -> bool:

@@ -1,0 +1,195 @@
+"""How fast a device is, beside its own rate of matrix products, and whether it finds the same.
+
+Run: python benchmarks/device.py --device cuda (or cuda:0, cpu, torch:cpu); --threads for several
+blocks at a time, --images and --references for other sizes. Times are the wall's on a GPU, on the
+processor those of the processor. The comparison with the CPU backend is on a part of the images.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Before anything loads a linear algebra library: threads take blocks, not rows of a product.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.backends import find_device
+from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.search import (
+    align_to_assigned,
+    angle_grid,
+    reference_coefficients,
+    search,
+)
+from isac2.alignment.space import SearchSpace
+from isac2.images.filters import end_of_pass_band, tanh_low_pass
+from isac2.poses import pixel_error
+from isac2.run.parallel import open_workers
+from isac2.workers import SerialWorkers, Workers
+
+RADIUS, BOX, CUTOFF, FALLOFF, SIGNAL_TO_NOISE = 29, 76, 0.2, 0.2, 0.1
+ROUNDS, RUNS, GROUP, GROUPS = 30, 5, 200, 8
+COMPARED = 512
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is measured: images of low signal, and as many references as they have kinds."""
+
+    device: str
+    images: NDArray[np.float32]
+    references: NDArray[np.float32]
+    space: SearchSpace
+    limit: float
+
+    def seconds(self, function: Callable[[], object], repeats: int = 3) -> float:
+        """Return the least time of several calls, after one that is not counted."""
+        clock = time.perf_counter if self.device.startswith("cuda") else time.process_time
+        function()
+        times = []
+        for _ in range(repeats):
+            start = clock()
+            function()
+            times.append(clock() - start)
+        return min(times)
+
+
+def make_work(device: str, count: int, references: int) -> Work:
+    """Smooth random shapes, and noisy images of them."""
+    generator = np.random.default_rng(1)
+    noise = generator.normal(size=(references, BOX, BOX)).astype(np.float32)
+    shapes = tanh_low_pass(noise, 0.1, FALLOFF)
+    shapes /= shapes.std()
+    images = generator.normal(size=(count, BOX, BOX)).astype(np.float32)
+    images += np.sqrt(SIGNAL_TO_NOISE) * shapes[np.arange(count) % references]
+    return Work(
+        device, images, tanh_low_pass(shapes, CUTOFF, FALLOFF), SearchSpace(RADIUS, device=device),
+        end_of_pass_band(CUTOFF, FALLOFF),
+    )  # fmt: skip
+
+
+def product_rate(work: Work) -> float:
+    """Return the device's rate of large float32 matrix products, 10^9 operations a second."""
+    size = 8192 if work.device.startswith("cuda") else 1024
+    if work.device == "cpu":
+        a: Any = np.ones((size, size), np.float32)
+        return 2 * size**3 / work.seconds(lambda: a @ a, 5) / 1e9
+    import torch
+
+    device = "cpu" if work.device == "torch:cpu" else work.device
+    a = torch.ones((size, size), device=device)
+    # reading one value waits for all
+    return 2 * size**3 / work.seconds(lambda: float((a @ a)[0, 0]), 5) / 1e9
+
+
+def measure_pairs(work: Work, workers: Workers) -> None:
+    """Time the whole search, and its products alone on one block."""
+    rows, centres = np.arange(len(work.images)), np.zeros((len(work.images), 2))
+    pairs = len(work.images) * len(work.references)
+
+    def whole() -> None:
+        search(
+            work.images, rows, centres, work.references, work.space, workers, work.limit,
+            exhaustive=True,
+        )  # fmt: skip
+
+    cost = work.seconds(whole)
+    print(f"search    {pairs / cost / 1e6:8.3f} million pairs a second, all included")
+    backend = work.space.backend
+    geometry, table = work.space.geometry(work.limit), work.space.sampling_table(work.limit)
+    some = rows[: backend.images_a_block]
+
+    def bank() -> Any:
+        return backend.ring_bank(work.images, some, centres[some], geometry, table)
+
+    compared = reference_coefficients(work.references, geometry, backend)
+    angles, sampled = angle_grid(geometry.n_orders), bank()
+    before = product_rate(work)
+    sampling = work.seconds(bank)
+    cost = work.seconds(lambda: backend.find_largest(sampled, compared, angles, None))
+    rate = (before + product_rate(work)) / 2
+    pairs = len(some) * len(work.references)
+    done = pairs * necessary_operations(work) / cost / 1e9
+    print(f"sampling  {len(some) / sampling:8.0f} images a second, at all translations")
+    print(
+        f"products  {pairs / cost / 1e6:8.3f} million pairs a second; {done:.0f} GFLOP/s of what "
+        f"is necessary, {done / rate:.0%} of the {rate:.0f} of large matrix products"
+    )
+
+
+def necessary_operations(work: Work) -> float:
+    """Floating point operations of a pair: products over rings, sums over a quarter of the angles.
+
+    The same for every backend; one that fills up rings with zeros, or sums at all angles by
+    itself, does more.
+    """
+    geometry, shifts = work.space.geometry(work.limit), len(work.space.shifts())
+    products = 8 * shifts * geometry.n_coefficients
+    angles = 2 * shifts * 4 * geometry.n_orders * len(angle_grid(geometry.n_orders).angles)
+    return float(products + angles)
+
+
+def measure_rounds(work: Work, workers: Workers) -> None:
+    """Align groups reference-free."""
+    schedule = ReferenceFreeSchedule(ROUNDS, 0.4, FALLOFF, 90.0)
+    aligner = ReferenceFreeAligner(work.space, schedule, own_weight=0.1)
+    centres = np.zeros((GROUP, 2))
+
+    def align(number: int) -> None:
+        rows = (number * GROUP + np.arange(GROUP)) % len(work.images)
+        aligner.align(work.images, rows, centres, [np.random.default_rng(n) for n in range(RUNS)])
+
+    groups = max(1, workers.count) if work.device == "torch:cpu" else GROUPS
+    cost = work.seconds(lambda: workers.map(align, range(groups)), 1)
+    each = 1e6 * cost / (groups * GROUP * ROUNDS * RUNS)
+    print(f"round     {each:8.2f} us an image and round of reference-free alignment")
+
+
+def compare(work: Work) -> None:
+    """Hold similarities and poses against the exhaustive search of the CPU backend."""
+    count = min(COMPARED, len(work.images))
+    rows, centres, alone = np.arange(count), np.zeros((count, 2)), SerialWorkers()
+    given = work.images, rows, centres, work.references
+    known = SearchSpace(RADIUS)
+    expected = search(*given, known, alone, work.limit, exhaustive=True)
+    found = search(*given, work.space, alone, work.limit, exhaustive=True)
+    best = expected.argmax(axis=1)
+    same = (found.argmax(axis=1) == best).mean()
+    worst = np.abs(found - expected).max() / np.abs(expected).max()
+    poses = [align_to_assigned(*given, best, space, alone, work.limit).poses
+             for space in (known, work.space)]  # fmt: skip
+    apart = pixel_error(np.stack(poses), RADIUS)
+    near = (apart < 0.05) & (poses[0]["mirror"] == poses[1]["mirror"])
+    print(
+        f"as cpu    {same:.2%} of the best references, {near.mean():.2%} of the poses; "
+        f"similarities differ by at most {worst:.1e} of the largest"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--images", type=int, default=10_000)
+    parser.add_argument("--references", type=int, default=250)
+    words = parser.parse_args()
+    work = make_work(find_device(words.device), words.images, words.references)
+    print(f"device    {work.device}: {len(work.images)} images, {len(work.references)} references")
+    print(f"          {words.threads} threads; {len(work.space.shifts())} translations")
+    with open_workers(words.threads) as workers:
+        compare(work)
+        measure_pairs(work, workers)
+        measure_rounds(work, workers)
+
+
+if __name__ == "__main__":
+    main()
