@@ -23,7 +23,7 @@ export OMP_NUM_THREADS=1
 # Slurm (or PMIx) starts the ranks, and ends all of them when one ends badly. If srun starts
 # programs that know nothing of each other, give it the --mpi that 'srun --mpi=list' has for PMIx.
 srun --cpus-per-task="$SLURM_CPUS_PER_TASK" --kill-on-bad-exit=1 \
-    sp_isac2.py "$@" --threads="$SLURM_CPUS_PER_TASK" --max-hours=11.8
+    sp_isac2.py "$@" --device=cuda --threads="$SLURM_CPUS_PER_TASK" --max-hours=11.8
 code=$?
 
 # 75: its time was over, and the same command goes on

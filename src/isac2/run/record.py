@@ -40,7 +40,7 @@ _ADDED_LATER = (
     "random_groups",
     "pools",
 )  # records without these are read too
-_PACKAGES = ("numpy", "scipy", "numba", "h5py")
+_PACKAGES = ("numpy", "scipy", "numba", "h5py", "torch")
 
 
 @dataclass(frozen=True)
