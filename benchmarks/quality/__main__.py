@@ -106,7 +106,9 @@ def page(work: Path, data: Path | None) -> None:
 
 def _ablation_rows(work: Path) -> list[dict[str, Any]]:
     """Return the scores of every value of every option that has been tried with the engine."""
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if not (work / "results" / ABLATION_BASE.name).exists():
+        return rows
     stack = get_stack(ABLATION_BASE, work, None)
     for ablation in ABLATIONS:
         for value, item in ablation_sets(ablation):
