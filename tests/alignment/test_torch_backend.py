@@ -20,6 +20,7 @@ from isac2.alignment.search import (
     search_assign_align,
 )
 from isac2.alignment.space import SearchSpace
+from isac2.errors import RunError
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, make_poses, pixel_error
@@ -253,6 +254,22 @@ def test_threads_take_the_devices_in_turn() -> None:
     with ThreadPoolExecutor(4) as executor:
         found = sorted(executor.map(mine, range(4)))
     assert found == [["cpu:0"] * 2, ["cpu:0"] * 2, ["cpu:1"] * 2, ["cpu:1"] * 2]
+
+
+def test_a_full_memory_is_said_in_one_sentence() -> None:
+    import torch
+
+    from isac2.alignment.backends.torch_devices import Devices
+
+    device = torch.device("cuda:0")  # only named: nothing is asked of it
+
+    def fill() -> None:
+        with Devices(["cuda:0"], memory_in_bytes=7).alone_on(device) as memory:
+            assert memory == 7
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(RunError, match="The memory of cuda:0 is full"):
+        fill()
 
 
 def test_references_of_one_device_are_copied_to_another(

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from isac2.errors import RunError
+
 __all__ = ["Devices"]
 
 Device = Any
@@ -55,11 +57,16 @@ class Devices:
         """Yield how many bytes a step may take on a device, which works on this step alone.
 
         A GPU does one thing after the other anyway; so a step may use the memory that is free.
+
+        Raises
+        ------
+        RunError
+            Another program took the memory in between.
         """
         if device.type != "cuda":
             yield self._memory or _CPU_BYTES
             return
-        with self._locks[device]:
+        with self._locks[device], _saying_what_is_full(device):
             yield self._memory or self._free_bytes(device)
 
     def _free_bytes(self, device: Device) -> int:
@@ -67,3 +74,16 @@ class Devices:
         free, _ = torch.cuda.mem_get_info(device)
         held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(min(_MOST_BYTES, _SHARE_OF_FREE * (free + held)))
+
+
+@contextmanager
+def _saying_what_is_full(device: Device) -> Iterator[None]:
+    """Turn torch's word for a full memory into one sentence."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise RunError(
+            f"The memory of {device} is full, perhaps with another program's data: give the same "
+            "command again when it is free, or with --device=cpu, and it goes on from the last "
+            "saved point."
+        ) from error
