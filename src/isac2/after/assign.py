@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from isac2.after.base import BaseRun, open_base_run
 from isac2.after.centre_new import centre_new_particles
 from isac2.after.working_images import extend_working_images
+from isac2.alignment.backends import find_device
 from isac2.alignment.space import Frames
 from isac2.clustering.confirm import recall_images
 from isac2.clustering.state import IsacState, StableGroup
@@ -113,7 +114,7 @@ def assign_particles(
         ``auto``: generations are run on all unaccounted particles once two groups' worth of them
         are new since the last generation; or ``never``, ``always``.
     settings : mapping, optional
-        By Python names: threads and hours, and for SPHIRE's runs the options it had.
+        By Python names: threads, device and hours, and for SPHIRE's runs the options it had.
     display : Display, optional
         Where progress is shown; by default stderr.
     ranks : Ranks, optional
@@ -172,6 +173,7 @@ def _plan(
     if new_classes not in NewClasses:
         raise InputError(f"--new-classes={new_classes} is none of {', '.join(NewClasses)}.")
     base = open_base_run(run, stack, settings)
+    find_device(base.settings.device)
     fresh = open_stack(new_stack)
     _check_fit(base, fresh)
     fresh = _only_new(base.particles, fresh)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from isac2.files import write_text_atomic
 from isac2.images.ctf import CtfParameters
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.final_files import project_folder
+from isac2.run.parallel import device_for
 from isac2.run.progress import Display
 from isac2.run.text_tables import read_table, write_table
 from isac2.stacks import (
@@ -74,6 +75,8 @@ class BeautifyOptions:
     radius : float or None
         [radius] Of the particle, px of the particles; what the run says by default.
     threads : int
+    device : str
+        What computes the local alignment, as `isac2.alignment.backends.find_device` takes it.
     """
 
     correct_ctf: bool = True
@@ -84,6 +87,7 @@ class BeautifyOptions:
     pixel_size_in_angstroms: float | None = None
     radius: float | None = None
     threads: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -155,10 +159,12 @@ def beautify_run(
     Raises
     ------
     InputError
-        When something needed is missing or `outdir` is there already.
+        When something needed is missing, the device too, or `outdir` is there already.
     """
     options, ranks = options or BeautifyOptions(), ranks or OneRank()
+    device = device_for(options.device, ranks)
     source, numbers, parameters = ranks.each(lambda: _opened(run, stack, options))
+    parameters = replace(parameters, device=device)
     folder = ranks.first(lambda: make_new_folder(outdir))
     with open_work("beautify", options.threads, display, ranks) as work:
         work.progress.images(len(source.particles))

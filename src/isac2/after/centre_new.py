@@ -90,10 +90,11 @@ def _find_centres(
     radius, pixel = scale
     box = images.shape[-1]
     first, centres = np.zeros(len(rows), np.int64), np.zeros((len(rows), 2))
+    device = job.settings.device
     stages = search_stages(round(box * pixel), round(radius * pixel))
     for number, (reach, step) in enumerate(stages):
         job.tell_rounds(number, len(stages))
-        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel)
+        space = SearchSpace(radius, 1, 1, reach / pixel, reach / pixel, step / pixel, device)
         middles = space.permitted(centres, box)
         found = align_to_assigned(images, rows, middles, reference[None], first, space, job.workers)
         centres = centres_from_poses(found.poses)

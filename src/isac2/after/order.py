@@ -19,6 +19,7 @@ from isac2.images.transform import apply_poses
 from isac2.poses import eman_matrix_from_poses, relion_from_poses
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory
+from isac2.run.parallel import device_for
 from isac2.run.progress import Display
 from isac2.run.record import read_record
 from isac2.run.text_tables import write_table
@@ -52,6 +53,8 @@ class OrderOptions:
     table : path-like or None
         Text file for the correlations of all pairs: rows ``i j correlation``, i < j, from 0.
     threads : int
+    device : str
+        What computes the alignments, as `isac2.alignment.backends.find_device` takes it.
     """
 
     radius: int | None = None
@@ -59,6 +62,7 @@ class OrderOptions:
     turn: bool = True
     table: str | os.PathLike[str] | None = None
     threads: int = 0
+    device: str = "cpu"
 
 
 def parameters_path(output: str | os.PathLike[str]) -> Path:
@@ -98,11 +102,13 @@ def order_file(
     Raises
     ------
     InputError
-        When averages cannot be read, the radius does not fit, or a file is there already.
+        When averages cannot be read, the radius does not fit, a file is there already, or the
+        device is not.
     """
     options, ranks, target = options or OrderOptions(), ranks or OneRank(), Path(output)
     ranks.first(lambda: _check_outputs(target, options))
-    stack, space = ranks.each(lambda: _opened(Path(averages), options))
+    device = device_for(options.device, ranks)
+    stack, space = ranks.each(lambda: _opened(Path(averages), options, device))
     with open_work("order", options.threads, display, ranks) as work:
         images = stack.read()
         work.progress.step(f"correlating {len(images)} x {len(images)} averages", 0, 0)
@@ -128,12 +134,12 @@ def _check_outputs(target: Path, options: OrderOptions) -> None:
         refuse_existing(str(path))
 
 
-def _opened(averages: Path, options: OrderOptions) -> tuple[Stack, SearchSpace]:
+def _opened(averages: Path, options: OrderOptions, device: str) -> tuple[Stack, SearchSpace]:
     """Open the averages; also what is searched."""
     source = _averages_file(averages)
     stack = open_stack(source)
     radius = _radius(stack, source, options)
-    return stack, SearchSpace(radius, 1, 1, options.x_range, options.x_range)
+    return stack, SearchSpace(radius, 1, 1, options.x_range, options.x_range, device=device)
 
 
 def _outputs(target: Path, options: OrderOptions) -> list[Path]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from isac2.after.base import open_base_run
 from isac2.after.choose import Choice, chosen_particles
+from isac2.alignment.backends import find_device
 from isac2.classes.select_files import open_run_classes
 from isac2.errors import InputError
 from isac2.run.beginning import begin_run, saying_how_to_go_on
@@ -100,6 +101,7 @@ def _plan(
     # SPHIRE's runs do not say their settings, so that the words are the run's own, too
     base = open_base_run(run, stack, words if RunDirectory(Path(run)).is_new() else {})
     settings = replace(base.settings, **words)
+    find_device(settings.device)
     ids = chosen_particles(open_run_classes(Path(run)), choice, len(base.particles))
     if len(ids) < settings.images_per_group:
         raise InputError(

@@ -86,6 +86,8 @@ class BeautifyParameters:
         before its local alignment.
     local : LocalAlignment or None
         None leaves the poses as they are.
+    device : str
+        What computes the local alignment (`isac2.alignment.backends.open_backend`).
     """
 
     radius: float
@@ -93,6 +95,7 @@ class BeautifyParameters:
     adjustment: Adjustment = field(default_factory=Adjustment)
     low_pass: float | None = -1.0
     local: LocalAlignment | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -248,6 +251,7 @@ def _average(members: _Members, poses: PoseArray) -> tuple[NDArray[np.float32], 
     first = level * (_FIRST_NOISE if members.ctf is not None else 0.0)
     odd, even = _without_mean(divide_by_ctf(sums, first), mask)
     curve = fourier_ring_correlation(odd, even)
+    curve.correlation[0] = 1.0  # without their means only rounding is left there, of either sign
     c = np.clip(curve.correlation, _LEAST_CORRELATION, _MOST_CORRELATION)
     both = CtfSums(*(part.sum(axis=0, keepdims=True) for part in (sums.weighed, sums.squares)))
     return divide_by_ctf(both, (1 - c) / c * level)[0], curve
@@ -311,7 +315,8 @@ def _refine(
     rings = int(min(radius, box // 2 - 2 - reach))
     cutoff = how.frequency or max(_resolution(curve), 2.0 / box)
     reference = tanh_low_pass(average, cutoff, _FALLOFF)[None]
-    space = SearchSpace(rings, 1, 1, how.x_range, how.x_range, how.step)
+    device = members.parameters.device
+    space = SearchSpace(rings, 1, 1, how.x_range, how.x_range, how.step, device)
     (images,) = members.parts
     found = poses.copy()
     for start in range(0, len(poses), _ALIGNED_TOGETHER):

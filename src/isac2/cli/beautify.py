@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isac2.cli.main import explain
+from isac2.cli.settings_options import device_option
 
 if TYPE_CHECKING:
     from isac2.after.beautify import Beautified, BeautifyOptions
@@ -118,6 +119,7 @@ def beautify_parameters(low_pass: float) -> list[click.Parameter]:
             default=0,
             help="Threads; by default as many as this process may use cores.",
         ),
+        device_option(),
     ]
 
 
@@ -170,6 +172,7 @@ def _options(words: dict[str, Any]) -> BeautifyOptions:
         pixel_size_in_angstroms=known["pixel_size"],
         radius=known["radius"],
         threads=words["threads"],
+        device=words["device"],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from isac2.cli.main import explain
+from isac2.cli.settings_options import device_option
 
 __all__ = ["command", "order"]
 
@@ -52,8 +53,12 @@ def command(
     no_turn: bool,
     table: str | None,
     threads: int,
+    device: str,
 ) -> None:
-    order(averages, output, radius, xr, not no_turn, table, threads)
+    order(averages, output, radius, xr, not no_turn, table, threads, device)
+
+
+command.params.append(device_option())
 
 
 def order(
@@ -63,7 +68,8 @@ def order(
     x_range: float,
     turn: bool,
     table: str | None,
-    threads: int,
+    threads: int = 0,
+    device: str = "cpu",
 ) -> None:
     """Order averages and say so.
 
@@ -75,7 +81,7 @@ def order(
     from isac2.after.order import OrderOptions, order_file
     from isac2.run.communication import open_ranks
 
-    options = OrderOptions(radius, x_range, turn, table, threads)
+    options = OrderOptions(radius, x_range, turn, table, threads, device)
     with open_ranks(explain) as ranks:
         chain = order_file(averages, output, options, ranks=ranks)
         if ranks.is_first:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from isac2.cli.settings_options import SettingsCommand, SettingsOption
+from isac2.cli.settings_options import SettingsCommand, SettingsOption, words_metavar
 from isac2.run.options import option_table
 
 __all__ = ["OverridingCommand", "given_settings", "run_overrides"]
@@ -60,6 +60,7 @@ def run_overrides(names: Sequence[str] | None = None) -> list[click.Parameter]:
                 option.group,
                 type=_KINDS[option.value_type],
                 default=None,
+                metavar=words_metavar(option),
                 help=f"{option.help}{unit}",
             )
         )

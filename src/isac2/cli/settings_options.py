@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from isac2.run.option import AUTOMATIC, Option
+from isac2.run.option import AUTOMATIC, Option, checked_value
 from isac2.run.option_page import GROUP_TITLES, default_text
 from isac2.run.options import option_default, option_table
 
-__all__ = ["SettingsCommand", "settings_options"]
+__all__ = ["SettingsCommand", "device_option", "settings_options", "words_metavar"]
 
 
 class SettingsOption(click.Option):
@@ -65,6 +65,23 @@ def settings_options(flags_have_values: bool = False) -> list[click.Parameter]:
     return [_click_option(name, option, flags_have_values) for name, option in table]
 
 
+def device_option() -> click.Option:
+    """Return the table's ``--device`` for a verb that has no settings: checked, never left out."""
+    option = option_table()["device"]
+    found = _click_option("device", option, False)
+
+    def checked(context: click.Context, parameter: click.Parameter, value: str | None) -> str:
+        return str(checked_value(option, option_default("device") if value is None else value))
+
+    found.callback = checked
+    return found
+
+
+def words_metavar(option: Option) -> str | None:
+    """Return how the help shows the words of a text, as in ``auto|cpu``; None for other options."""
+    return option.words.replace(", ", "|").replace(" or ", "|") or None
+
+
 def _click_option(name: str, option: Option, flags_have_values: bool) -> click.Option:
     default = option_default(name)
     kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING}
@@ -75,9 +92,7 @@ def _click_option(name: str, option: Option, flags_have_values: bool) -> click.O
         others.append(f"{AUTOMATIC}: {option.automatic}")
     words = [option.unit, f"default {default_text(name, option)}", *others]
     note = ", ".join(word for word in words if word)
-    attributes: dict[str, Any] = {"default": default}
-    if option.words:
-        attributes["metavar"] = option.words.replace(", ", "|").replace(" or ", "|")
+    attributes: dict[str, Any] = {"default": default, "metavar": words_metavar(option)}
     if option.value_type is bool:
         attributes["is_flag"] = not flags_have_values
         if flags_have_values:

@@ -48,7 +48,7 @@ def command(
         raise InputError("sp_chains.py needs two names: the averages, and the ordered ones.")
     if circular and dd:
         raise InputError("--circular turns the averages and --dd does not: give one of them.")
-    order(files[0], files[-1], radius if radius > 0 else None, xr, not dd, pairwiseccc, 0)
+    order(files[0], files[-1], radius if radius > 0 else None, xr, not dd, pairwiseccc)
 
 
 def main() -> int:
