@@ -256,6 +256,23 @@ def test_threads_take_the_devices_in_turn() -> None:
     assert found == [["cpu:0"] * 2, ["cpu:0"] * 2, ["cpu:1"] * 2, ["cpu:1"] * 2]
 
 
+def test_devices_share_the_blocks_of_a_search(
+    monkeypatch: pytest.MonkeyPatch,
+    images: NDArray[np.float32],
+    references: NDArray[np.float32],
+    centres: NDArray[np.float64],
+) -> None:
+    from isac2.alignment.backends.torch_backend import TorchBackend
+
+    given = images, np.arange(COUNT), centres, references
+    alone = search(*given, ON_TORCH, SerialWorkers(), FREQUENCY)
+    both = TorchBackend(["cpu:0", "cpu:1"])
+    monkeypatch.setattr("isac2.alignment.space.open_backend", lambda device: both)
+    with open_workers(3) as workers:
+        shared = search(*given, ON_TORCH, workers, FREQUENCY)
+    np.testing.assert_array_equal(shared, alone)
+
+
 def test_a_full_memory_is_said_in_one_sentence() -> None:
     import torch
 
