@@ -43,9 +43,14 @@ def _launch(words: list[str]) -> subprocess.CompletedProcess[str]:
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     }
-    return subprocess.run(
-        words, capture_output=True, text=True, timeout=LONGEST_SECONDS, env=environment
-    )
+    for _ in range(3):
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=LONGEST_SECONDS, env=environment
+        )
+        # on a machine that is very busy mpirun may not get its own server going in time
+        if "failed to start. We cannot continue" not in " ".join(done.stderr.split()):
+            break
+    return done
 
 
 def _run(
