@@ -161,6 +161,20 @@ def test_what_the_options_need_and_the_stack_lacks_is_named(stack: MemoryStack) 
         check_stack(bare, Settings(radius=32))
 
 
+@pytest.mark.parametrize(
+    ("radius", "largest"),
+    [(25, 62), (15, 38)],  # the box of 64 px less two; the working box of 40 px less two
+)
+def test_a_filament_leaves_something_to_normalise_by(
+    stack: MemoryStack, radius: int, largest: int
+) -> None:
+    filaments = MemoryStack(stack.pixels, psi_prior_in_degrees=30.0)
+    fitting = replace(settings(), radius=radius, filament_width=largest)
+    check_stack(filaments, fitting)
+    with pytest.raises(InputError, match=rf"--filament_width={largest + 1} .*at most {largest},"):
+        check_stack(filaments, replace(fitting, filament_width=largest + 1))
+
+
 def test_phases_are_not_flipped_twice(stack: MemoryStack) -> None:
     stack.metadata = replace(stack.metadata, phase_flipped=np.ones(len(stack), np.bool_))
     check_stack(stack, settings())

@@ -89,8 +89,8 @@ def check_stack(stack: Stack, settings: Settings) -> None:
     Raises
     ------
     InputError
-        The particle does not fit the box, or the metadata that ``--CTF`` or a filament's mask
-        needs are missing.
+        The particle or the filament does not fit the box, or the metadata that ``--CTF`` or a
+        filament's mask needs are missing.
     """
     largest = stack.box_size // 2 - 1
     if settings.radius > largest:
@@ -113,10 +113,25 @@ def check_stack(stack: Stack, settings: Settings) -> None:
                 f"--CTF would flip the phases of {stack.path} a second time, which says that they "
                 "are flipped already: leave --CTF out."
             )
-    if settings.filament_width > 0 and not np.isfinite(metadata.psi_prior_in_degrees).all():
+    if settings.filament_width > 0:
+        _check_filaments(stack, settings)
+
+
+def _check_filaments(stack: Stack, settings: Settings) -> None:
+    """Check that filaments have a direction, and that there is something beside them."""
+    if not np.isfinite(stack.metadata.psi_prior_in_degrees).all():
         raise InputError(
             f"--filament_width needs the in-plane angle of each segment (rlnAnglePsiPrior), which "
             f"{stack.path} does not have for all of them: add it, or leave --filament_width out."
+        )
+    # What lies beside the filament in the working image is what it is normalised by.
+    working = int((settings.working_box_size - 2) / settings.shrink_ratio)
+    largest = min(stack.box_size - 2, working)
+    if settings.filament_width > largest:
+        raise InputError(
+            f"--filament_width={settings.filament_width} leaves nothing beside the filaments in "
+            f"the images of {stack.path}: give at most {largest}, or larger boxes (extracted, and "
+            "--target_nx)."
         )
 
 
