@@ -88,6 +88,16 @@ def test_the_ctf_is_corrected(
     np.testing.assert_array_equal(corrected.poses, poses)
 
 
+def test_the_rounding_of_the_halves_means_decides_nothing(
+    images: NDArray[np.float32], poses: PoseArray, ctf: CtfParameters
+) -> None:
+    """The halves have no means, so that their correlation at frequency 0 would be a toss."""
+    parameters = BeautifyParameters(RADIUS, PIXEL)
+    for count in range(20, 28):
+        found = beautify_class(images[:count], poses[:count], parameters, ctf[:count])
+        assert found.curve.correlation[0] == 1.0
+
+
 def test_images_flipped_before_give_the_same(
     images: NDArray[np.float32], poses: PoseArray, ctf: CtfParameters
 ) -> None:
