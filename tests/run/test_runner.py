@@ -166,7 +166,10 @@ def test_a_run_that_a_signal_stopped_ends_the_same(
         run_isac(tiny.path, directory.path, tiny.settings, Signal())
     assert f"stopped by {number.name}" in directory.log.read_text()
     assert not directory.lock.exists()
+    assert "goes on with" not in directory.log.read_text()
     run_isac(tiny.path, directory.path, tiny.settings, SilentDisplay())
+    began = json.loads(directory.run_json.read_text())["started"]
+    assert f"goes on with the run that began at {began}" in directory.log.read_text()
     assert _files(directory) == _files(finished)
 
 

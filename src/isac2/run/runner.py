@@ -172,11 +172,13 @@ def _run_alone(
 
     def begin() -> tuple[RunRecord, list[str]]:
         needs = check_space(len(stack), stack.box_size, settings, directory)
+        is_new = directory.is_new()
         record = begin_run(directory, stack, settings)
         if choices:
             record.choices[:] = [asdict(choice) for choice in choices]
         said = [str(choice) for choice in choices]
-        return record, [*said, needs, note_changes(directory, mark_files(stack))]
+        going_on = "" if is_new else f"goes on with the run that began at {record.started}"
+        return record, [going_on, *said, needs, note_changes(directory, mark_files(stack))]
 
     record, notes = ranks.first(begin)
     with (
