@@ -72,7 +72,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["folly"], "No such command 'folly'; see 'isac2 --help'."),
         (["run", "a.star", "out", "--xr=auto"], "'auto' is not a valid integer"),
-        (["run", "a.star", "out", "--radius=x"], "'x' is not a valid integer"),
+        (["run", "a.star", "out", "--radius=x"], "'x' is not a valid integer, nor 'auto'"),
         (["run", "a.star", "out", "--radius", "30", "--yr", "-2"], "--yr=-2 is out of range"),
         (["run", "a.star", "out", "--radius=30", "--CTF", "--VPP"], "--CTF and --VPP exclude"),
     ],

@@ -153,7 +153,9 @@ def test_what_the_options_need_and_the_stack_lacks_is_named(stack: MemoryStack) 
     check_stack(stack, settings(phase_flip=True))
     bare = MemoryStack(stack.pixels)
     check_stack(bare, settings())
-    with pytest.raises(InputError, match=r"--CTF needs.*particles\.star.*defocus_u.*pixel_size"):
+    with pytest.raises(
+        InputError, match=r"--CTF needs.*particles\.star.*rlnDefocusU.*rlnImagePixelSize"
+    ):
         check_stack(bare, settings(phase_flip=True))
     with pytest.raises(InputError, match="rlnAnglePsiPrior"):
         check_stack(bare, settings(filament_width=20))

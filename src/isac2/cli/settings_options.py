@@ -30,7 +30,12 @@ class NumberOrAuto(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the number, or the word as it is."""
-        return value if value == AUTOMATIC else self._kind.convert(value, param, ctx)
+        if value == AUTOMATIC:
+            return value
+        try:
+            return self._kind.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{str(error.message).rstrip('.')}, nor {AUTOMATIC!r}", param, ctx)
 
 
 class SettingsCommand(click.Command):

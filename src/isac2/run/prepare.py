@@ -26,6 +26,7 @@ from isac2.images.preparation import (
     prepare_block,
 )
 from isac2.run.options import Settings
+from isac2.stacks.relion import NUMBERS
 from isac2.stacks.stack import Stack
 from isac2.workers import Workers
 
@@ -100,13 +101,13 @@ def check_stack(stack: Stack, settings: Settings) -> None:
         )
     metadata = stack.metadata
     if settings.phase_flip:
-        missing = list(metadata.missing_ctf_columns())
+        missing = [NUMBERS[name] for name in metadata.missing_ctf_columns()]
         if not np.isfinite(metadata.pixel_size_in_angstroms).all():
-            missing.append("pixel_size_in_angstroms")
+            missing.append("rlnImagePixelSize")
         if missing:
             raise InputError(
                 f"--CTF needs what {stack.path} does not say of all its particles "
-                f"({', '.join(missing)}): estimate the CTF first, or leave --CTF out."
+                f"(RELION's {', '.join(missing)}): estimate the CTF first, or leave --CTF out."
             )
         if metadata.phase_flipped.any():
             raise InputError(
