@@ -40,5 +40,20 @@ def test_the_least_believed_class_comes_first_and_is_remarked_upon(report: Repor
     assert "more similar to another class, of class 2" in remarks(judged).warnings[-1]
 
 
+def test_a_run_that_was_only_compared_claims_no_new_test(report: ReportData) -> None:
+    count = len(report.classes.sizes)
+    unknown = np.full(count, np.nan)
+    none = {name: unknown for name in ("stable_again", "mirror_agreement", "margin", "chance")}
+    found = belief(
+        count, **none, second_class=np.zeros(count, int), reproducibility=np.full(count, 0.83)
+    )
+    shown = confidence_section(replace(report, belief=found, compared_with=("another",)))
+    assert "nan" not in shown
+    assert "tested once more" not in shown
+    assert "in common with its match in another" in shown
+    assert ">83 %<" in shown
+    assert "tested once more" in confidence_section(replace(report, belief=belief(count)))
+
+
 def test_a_run_that_was_not_judged_says_nothing(report: ReportData) -> None:
     assert confidence_section(report) == ""

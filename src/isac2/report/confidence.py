@@ -62,13 +62,14 @@ def confidence_section(data: ReportData) -> str:
 
 
 def _sentences(data: ReportData) -> Iterable[str]:
-    yield (
-        "Every class was tested once more, in alignments that the run had not seen. Stable again: "
-        "share of its particles. Margin: by how many standard deviations of the noise its "
-        "particles are more similar to it than to the second-best class (median). By chance: how "
-        "likely as much of a random group of its size would be stable. The least believed come "
-        "first."
-    )
+    if data.belief is not None and np.isfinite(data.belief.stable_again).any():
+        yield (
+            "Every class was tested once more, in alignments that the run had not seen. Stable "
+            "again: share of its particles. Margin: by how many standard deviations of the noise "
+            "its particles are more similar to it than to the second-best class (median). By "
+            "chance: how likely as much of a random group of its size would be stable. The least "
+            "believed come first."
+        )
     random = data.random_groups
     if random:
         stable, size = random["stable"], random["size"]
@@ -87,16 +88,15 @@ def _sentences(data: ReportData) -> Iterable[str]:
 
 
 def _row(data: ReportData, belief: ClassBelief, number: int) -> str:
-    again, chance = belief.stable_again[number], belief.chance[number]
     second = belief.second_class[number]
     cells = (
         str(data.classes.sizes[number]),
         f"{data.classes.rms_pixel_error[number]:.2f} px",
-        f"{100 * again:.0f} %",
-        f"{100 * belief.mirror_agreement[number]:.0f} %",
+        _share(belief.stable_again[number]),
+        _share(belief.mirror_agreement[number]),
         f"{belief.margin[number]:.1f}" if second else _MISSING,
         str(second) if second else _MISSING,
-        _probability(chance),
+        _probability(belief.chance[number]),
         _share(belief.reproducibility[number]),
     )
     values = "".join(f'<td class="number">{escape(value)}</td>' for value in cells)
