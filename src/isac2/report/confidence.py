@@ -91,7 +91,7 @@ def _row(data: ReportData, belief: ClassBelief, number: int) -> str:
     second = belief.second_class[number]
     cells = (
         str(data.classes.sizes[number]),
-        f"{data.classes.rms_pixel_error[number]:.2f} px",
+        _pixels(data.classes.rms_pixel_error[number]),
         _share(belief.stable_again[number]),
         _share(belief.mirror_agreement[number]),
         f"{belief.margin[number]:.1f}" if second else _MISSING,
@@ -114,6 +114,10 @@ def _probability(value: float) -> str:
     if not math.isfinite(value):
         return _MISSING
     return f"{value:.2g}" if value >= 1e-6 else "< 1e-6"
+
+
+def _pixels(value: float) -> str:
+    return f"{value:.2f} px" if math.isfinite(value) else _MISSING
 
 
 def _share(value: float) -> str:
