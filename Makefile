@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# `make test TORCH=no` leaves the torch backend untested.
+TORCH ?= $(shell sed -n '/^torch==/p' constraints.txt)
 
-.PHONY: demo test check browser bench quality clean
+.PHONY: demo test check browser torch bench quality clean
 
 demo: demo/particles/particles.star $(VENV)/installed
 	$(BIN)/isac2 run $< demo/classes --radius=21 --CTF --img_per_grp=40 --minimum_grp_size=15 \
@@ -20,12 +22,16 @@ demo: demo/particles/particles.star $(VENV)/installed
 demo/particles/particles.star: | $(VENV)/installed
 	$(BIN)/isac2 simulate demo/particles --preset tiny
 
-test: check browser
+test: check browser torch
 	$(BIN)/python -m pytest
 
 # What the browser tests need; they are skipped where it cannot be had.
 browser:
 	@sh scripts/install_chromium.sh
+
+# What the tests of --device need, which run on the processor; they are skipped where it is missing.
+torch: $(VENV)/installed-dev
+	@sh scripts/install_torch.sh $(BIN)/python $(TORCH)
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check
