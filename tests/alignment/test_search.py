@@ -161,3 +161,31 @@ def test_search_assignment_and_alignment_in_one_are_the_three_in_turn() -> None:
     np.testing.assert_array_equal(assigned, given)
     np.testing.assert_array_equal(found.poses, aligned.poses)
     np.testing.assert_array_equal(found.similarity, aligned.similarity)
+
+
+def test_images_that_are_no_numbers_get_a_place_that_exists() -> None:
+    images = noisy_images(3, 40, 10)
+    images[1, 20, 20] = np.nan
+    references = tanh_low_pass(noisy_images(2, 40, 11), 0.3, 0.2)
+    space, rows = SearchSpace(15), np.arange(3)
+    geometry, table = space.geometry(0.4), space.sampling_table(0.4)
+    bank = cpu.ring_bank(images, rows, np.zeros((3, 2)), geometry, table)
+    own, kinds = cpu.own_references(
+        reference_coefficients(references, geometry), np.zeros((3, 1), np.int64)
+    )
+    peaks = cpu.find_peaks(bank, kinds, own, (angle_grid(geometry.n_orders), None), table)
+    assert np.isfinite(peaks.value[[0, 2]]).all()
+    assert peaks.shift[1, 0] == 0
+    assert peaks.mirror[1, 0] == 0
+
+
+def test_blocks_that_are_not_full_are_the_same_images() -> None:
+    images, space = noisy_images(21, 40, 12), SearchSpace(15)
+    geometry, table = space.geometry(), space.sampling_table()
+    centres = np.random.default_rng(13).uniform(-2, 2, (21, 2))
+    whole = cpu.ring_bank(images, np.arange(21), centres, geometry, table)
+    for row in (0, 15, 16, 20):
+        alone = cpu.ring_bank(images, np.array([row]), centres[[row]], geometry, table)
+        np.testing.assert_array_equal(alone.values[0], whole.values[row])
+    flat = cpu.ring_bank(images * 0 + 3, np.arange(2), centres[:2], geometry, table)
+    assert (flat.values == 0).all()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import cpu
+from isac2.alignment.backends import averaging, cpu
 from isac2.alignment.ring_filter import RingFilter
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.search import angle_grid, coarse_grid, discrete_angles
@@ -181,9 +181,8 @@ class ReferenceFreeAligner:
         sums = self._backend.add_rotated(bank, folds, self._folds, plan.orders[number], peaks)
         counts = np.bincount(folds, minlength=self._folds)
         taken = np.where(counts < len(folds), 1.0 - self._own_weight, 0.0)  # one fold sees itself
-        total = sums.sum(axis=0, dtype=np.float64)
-        weight = (len(folds) - taken * counts)[:, None, None]
-        averages = ((total - taken[:, None, None] * sums) / weight).astype(np.float32)
+        averages = np.empty_like(sums)
+        averaging.mean_of_others(sums, counts, taken, averages)
         return self._backend.filtered(averages, plan.filters[number])
 
     def _without_drift(self, peaks: cpu.Peaks) -> cpu.Peaks:
@@ -192,25 +191,10 @@ class ReferenceFreeAligner:
         Nothing else holds the average: it would drift with all its images, and images that lie off
         their centres would be turned until they all lie off to the same side.
         """
-        drift = _in_average_frame(peaks.move, peaks).mean(axis=0)  # (L, 2)
-        move = peaks.move - _in_image_frame(drift, peaks)
-        distance = ((move[:, :, None] - self._plan.table.shifts) ** 2).sum(axis=-1)
-        return replace(peaks, shift=distance.argmin(axis=2))
-
-
-def _in_average_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
-    """Turn vectors (m, L, 2) of the images into the frame of their averages."""
-    cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
-    x, y = vectors[..., 0], vectors[..., 1]
-    sign = np.where(peaks.mirror == 1, -1.0, 1.0)
-    return np.stack([sign * (cosine * x + sine * y), cosine * y - sine * x], axis=-1)
-
-
-def _in_image_frame(vectors: NDArray[np.float64], peaks: cpu.Peaks) -> NDArray[np.float64]:
-    """Turn vectors (L, 2) of the averages back into the frames of their images, (m, L, 2)."""
-    cosine, sine = np.cos(peaks.angle), np.sin(peaks.angle)
-    x, y = np.where(peaks.mirror == 1, -1.0, 1.0) * vectors[..., 0], vectors[..., 1]
-    return np.stack([cosine * x - sine * y, sine * x + cosine * y], axis=-1)
+        shift = np.zeros(peaks.shift.shape, np.int64)
+        shifts = self._plan.table.shifts
+        averaging.take_out_drift(peaks.move, peaks.angle, peaks.mirror, shifts, shift)
+        return replace(peaks, shift=shift)
 
 
 def _random_start(count: int, generators: list[np.random.Generator]) -> cpu.Peaks:

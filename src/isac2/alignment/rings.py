@@ -177,25 +177,6 @@ class RingGeometry:
         """Ring of each packed coefficient, int64 (c,)."""
         return np.concatenate([np.arange(f, len(self.radii)) for f in self.first_ring])
 
-    @cached_property
-    def transforms(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Fourier transform of each ring as two matrices, for even and for odd orders.
-
-        Even orders see the sum of the two halves of a ring, odd orders their difference; so each
-        matrix, float32 (2 m, length / 2), has half the columns. Its first m rows make the real
-        parts, the others the imaginary parts.
-        """
-        matrices = []
-        for length, count in zip(self.lengths, self.orders, strict=True):
-            angle = 2 * np.pi * np.arange(length // 2) / length
-            pair = []
-            for parity in (0, 1):
-                phase = np.arange(parity, count, 2)[:, None] * angle
-                both = np.concatenate([np.cos(phase), -np.sin(phase)]) / length
-                pair.append(both.astype(np.float32))
-            matrices.append((pair[0], pair[1]))
-        return matrices
-
     @property
     def n_orders(self) -> int:
         """Number of angular orders on the last ring."""

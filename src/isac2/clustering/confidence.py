@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.special
 from numpy.typing import NDArray
 
 from isac2.alignment.reference_free import ReferenceFreeAligner
@@ -98,17 +99,17 @@ class RandomGroups:
         variance are theirs: it allows for groups that differ more than single images would, and
         carries what was seen on groups of one size over to another.
         """
-        from scipy.stats import betabinom, binom
-
+        if not stable:
+            return 1.0
         groups = len(self.stable)
         share = (self.stable.sum() + 0.5) / (groups * self.size + 1)
         spread = self.stable.var(ddof=1) if groups > 1 else 0.0
         single = self.size * share * (1 - share)
         alike = (spread / single - 1) / max(1, self.size - 1)  # correlation within a group
         if alike <= 0:
-            return float(binom.sf(stable - 1, size, share))
+            return float(scipy.special.bdtrc(stable - 1, size, share))
         total = 1 / min(alike, 0.999) - 1
-        return float(betabinom.sf(stable - 1, size, share * total, (1 - share) * total))
+        return _beta_binomial_tail(stable, size, share * total, (1 - share) * total)
 
     def passing(self, minimum: int) -> tuple[int, float]:
         """How many groups would be classes, and the highest rate that this is compatible with."""
@@ -124,11 +125,23 @@ def most_frequent_rate(passed: int, tried: int) -> float:
     >>> round(most_frequent_rate(0, 20), 3)  # 1 - 0.05 ** (1 / 20)
     0.139
     """
-    from scipy.stats import beta
-
     if passed >= tried:
         return 1.0
-    return float(beta.ppf(_CONFIDENCE, passed + 1, tried - passed))
+    return float(scipy.special.betaincinv(passed + 1, tried - passed, _CONFIDENCE))
+
+
+def _beta_binomial_tail(least: int, size: int, a: float, b: float) -> float:
+    """Probability of at least `least` of `size`; scipy.stats has it, but takes a second to load.
+
+    Examples
+    --------
+    >>> round(_beta_binomial_tail(2, 3, 1.0, 1.0), 6)  # 0, 1, 2 and 3 are equally likely
+    0.5
+    """
+    betaln, log_gamma = scipy.special.betaln, scipy.special.gammaln
+    found = np.arange(least, size + 1)
+    ways = log_gamma(size + 1) - log_gamma(found + 1) - log_gamma(size - found + 1)
+    return float(min(1.0, np.exp(ways + betaln(found + a, size - found + b) - betaln(a, b)).sum()))
 
 
 def judge_classes(

@@ -28,7 +28,7 @@ from isac2.alignment.backends.lanes import (
     zero,
 )
 
-__all__ = ["add_rotated", "filter_averages", "find_largest", "find_peaks"]
+__all__ = ["aligned_scratch", "find_largest", "find_peaks", "place_of_order"]
 
 _HALF = LANES // 2
 _PAIR = 2 * LANES  # real and imaginary parts of a ring and sixteen orders
@@ -36,7 +36,7 @@ _CACHE_LINE = 16  # float32
 
 
 @numba.njit(nogil=True, cache=True)
-def _scratch(size: Any) -> Any:
+def aligned_scratch(size: Any) -> Any:
     """Flat float32 array of zeros that begins at a cache line."""
     raw = np.zeros(size + _CACHE_LINE, np.float32)
     start = (-raw.ctypes.data // 4) % _CACHE_LINE
@@ -102,7 +102,7 @@ def _multiply(
 
 
 @numba.njit(nogil=True, cache=True)
-def _place(order: Any) -> Any:
+def place_of_order(order: Any) -> Any:
     """Where an angular order lies in a lane: of sixteen the even ones come first."""
     within = order & (LANES - 1)
     return order - within + (within >> 1) + _HALF * (within & 1)
@@ -128,7 +128,7 @@ def _sum_four(
     """
     e0 = f0 = c0 = d0 = e1 = f1 = c1 = d1 = e2 = f2 = c2 = d2 = e3 = f3 = c3 = d3 = zero()
     for m in range(0, orders, 2):
-        at, o = start + m * _PAIR, _place(m)
+        at, o = start + m * _PAIR, place_of_order(m)
         cosine, sine = load(table, at), load(table, at + LANES)
         e0, c0 = fma(broadcast(x, i + o), cosine, e0), fma(broadcast(x, i + o + width), sine, c0)
         e1, c1 = fma(broadcast(x, j + o), cosine, e1), fma(broadcast(x, j + o + width), sine, c1)
@@ -154,7 +154,7 @@ def _sum_one(x: Any, i: Any, width: Any, table: Any, start: Any, orders: Any, pa
     """Sums of one lane over even and odd orders, cosines and sines, at sixteen angles."""
     e = f = c = d = zero()
     for m in range(0, orders, 2):
-        at, o = start + m * _PAIR, i + _place(m)
+        at, o = start + m * _PAIR, i + place_of_order(m)
         e = fma(broadcast(x, o), load(table, at), e)
         c = fma(broadcast(x, o + width), load(table, at + LANES), c)
         o += _HALF
@@ -227,7 +227,7 @@ def _derivatives(x: Any, lane: Any, width: Any, orders: Any, angle: Any) -> Any:
     cosine, sine = 1.0, 0.0
     for m in range(1, orders):
         cosine, sine = cosine * turn_x - sine * turn_y, sine * turn_x + cosine * turn_y
-        at = start + _place(m)
+        at = start + place_of_order(m)
         real, imag = x[at], x[at + width]
         wave = 2.0 * (real * cosine - imag * sine)
         value += wave
@@ -320,8 +320,12 @@ def _room(number: Any, n_shifts: Any, fine: Any) -> Any:
     """Scratch arrays of `_correlate` for a number of references, and the width of a lane."""
     count, width = number * 2 * n_shifts, -(-fine[1] // LANES) * LANES
     everything, shifts = np.arange(count), np.empty(n_shifts + 1, np.int64)
-    lanes, best = np.empty(count + 1, np.int64), _scratch((count + 8) * LANES)
-    x, rough, values = _scratch(count * 2 * width), _scratch(count), _scratch(count)
+    lanes, best = np.empty(count + 1, np.int64), aligned_scratch((count + 8) * LANES)
+    x, rough, values = (
+        aligned_scratch(count * 2 * width),
+        aligned_scratch(count),
+        aligned_scratch(count),
+    )
     return x, everything, shifts, lanes, best, rough, values, width
 
 
@@ -398,7 +402,7 @@ def find_peaks(
     n_shifts, (_, number, size) = shifts.shape[0], references.shape
     scratch = _room(number, n_shifts, fine)
     x, lanes, rough, values, width = scratch[0], scratch[3], scratch[5], scratch[6], scratch[7]
-    winner, parts = np.empty(number, np.int64), _scratch(4 * LANES)
+    winner, parts = np.empty(number, np.int64), aligned_scratch(4 * LANES)
     flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
     for image in range(bank.shape[0]):
         owner = owners[image]
@@ -406,7 +410,8 @@ def find_peaks(
             flat_bank, image * bank.shape[1], flat_references, owner * number * size, packing,
             (size, number, n_shifts), grids, margins[owner], signs, scratch,
         )  # fmt: skip
-        value[image] = np.float32(-np.inf)
+        for k in range(number):  # where nothing is larger than anything: values that are no numbers
+            value[image, k], winner[k] = np.float32(-np.inf), k * 2 * n_shifts
         for n in range(tried):
             k = lanes[n] // (2 * n_shifts)
             if values[n] > value[image, k]:
@@ -419,78 +424,3 @@ def find_peaks(
             value[image, k], angle[image, k] = height, at
             shift[image, k], mirror[image, k] = lane // 2, lane % 2
             _refined_move(rough, start, lane // 2, shifts, neighbours, move[image, k])
-
-
-@numba.njit(nogil=True, cache=True)
-def _fill_rotation(angle: Any, mirrored: Any, width: Any, tables: Any) -> None:
-    """Fill (cosines, sines) to the real and (sines, cosines) to the imaginary part, flat (4 width).
-
-    The mirror conjugates, and changes the sign of odd orders.
-    """
-    turn_x, turn_y = np.cos(angle), np.sin(angle)
-    x, y = 1.0, 0.0
-    for m in range(width):
-        sign = -1.0 if mirrored and m % 2 == 1 else 1.0
-        conjugate = -sign if mirrored else sign
-        at = _place(m)
-        tables[at], tables[width + at] = sign * x, -sign * y
-        tables[2 * width + at], tables[3 * width + at] = conjugate * y, conjugate * x
-        x, y = x * turn_x - y * turn_y, y * turn_x + x * turn_y
-
-
-@numba.njit(nogil=True, cache=True)
-def add_rotated(
-    bank: Any, owners: Any, packing: Any, n_shifts: Any, orders: Any, poses: Any, sums: Any
-) -> None:
-    """Add every image in its poses to its owner's sums.
-
-    bank (b, v * n_shifts), owners int64 (b,), packing (starts, rings), orders how many angular ones
-    to add; poses: shift int64, angle float64, mirror int8, (b, k); sums float32 (j, k, v).
-    """
-    starts, rings = packing
-    shift, angle, mirror = poses
-    blocks = -(-orders // LANES)
-    width = blocks * LANES
-    tables = _scratch(4 * width)
-    for image in range(bank.shape[0]):
-        pixels = bank[image]
-        for k in range(shift.shape[1]):
-            total = sums[owners[image], k]
-            _fill_rotation(angle[image, k], mirror[image, k] == 1, width, tables)
-            for block in range(blocks):
-                m, to = block * LANES, starts[block] * _PAIR
-                place = to * n_shifts + shift[image, k] * rings[block] * _PAIR
-                a, b = load(tables, m), load(tables, width + m)
-                c, d = load(tables, 2 * width + m), load(tables, 3 * width + m)
-                for step in range(0, rings[block] * _PAIR, _PAIR):
-                    real, imag = load(pixels, place + step), load(pixels, place + step + LANES)
-                    at = to + step
-                    store(total, at, fma(imag, b, fma(real, a, load(total, at))))
-                    at += LANES
-                    store(total, at, fma(imag, d, fma(real, c, load(total, at))))
-
-
-@numba.njit(nogil=True, cache=True)
-def filter_averages(averages: Any, packing: Any, matrices: Any, out: Any) -> None:
-    """Multiply averages along the radius by a matrix an angular order.
-
-    averages, out float32 (n, v); packing (starts, rings); matrices flat: block by block, row by
-    row, column by column, the entries of sixteen orders.
-    """
-    starts, rings = packing
-    for number in range(averages.shape[0]):
-        source, target = averages[number], out[number]
-        entry = 0
-        for block in range(rings.size):
-            first = starts[block] * _PAIR
-            if entry >= matrices.size:
-                break
-            for row in range(rings[block]):
-                real = imag = zero()
-                for column in range(rings[block]):
-                    weight, at = load(matrices, entry), first + column * _PAIR
-                    real = fma(weight, load(source, at), real)
-                    imag = fma(weight, load(source, at + LANES), imag)
-                    entry += LANES
-                store(target, first + row * _PAIR, real)
-                store(target, first + row * _PAIR + LANES, imag)

@@ -1,4 +1,4 @@
-"""The CPU backend: ring samples by compiled loops, transforms by BLAS, correlations in registers.
+"""The CPU backend: every long loop compiled, with its sums in registers.
 
 Callers run blocks of images on threads; everything here releases the interpreter lock for its long
 parts and holds no state. The bits of an image's result do not depend on the other images of its
@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import correlation, sampling
+from isac2.alignment.backends import averaging, correlation, sampling
 from isac2.alignment.backends.lanes import LANES
-from isac2.alignment.backends.packing import Packing, aligned_zeros, packing_of
+from isac2.alignment.backends.packing import Packing, aligned_empty, aligned_zeros, packing_of
 from isac2.alignment.rings import RingGeometry, SamplingTable
 
 __all__ = [
@@ -39,8 +39,6 @@ __all__ = [
 images_a_block = 64
 
 _TAPS = 8
-_VECTOR = 16
-_TILE = 64  # images that are sampled together: their windows fit the cache
 _REFERENCES_A_BLOCK = 24  # whose correlations with an image fit the cache
 _MARGIN = 2.5  # standard deviations of what the coarse correlation leaves out
 
@@ -69,6 +67,12 @@ class RingBank:
             for start, rings in zip(*self.packing.blocks, strict=True)
         ]
         return np.concatenate(pieces, axis=1)
+
+    @cached_property
+    def mean_power(self) -> NDArray[np.float32]:
+        """Mean over the images of each squared value at the first translation, float32 (v,)."""
+        power: NDArray[np.float32] = np.square(self.first_translation()).mean(axis=0)
+        return power
 
     def coefficients(self, shift: int = 0) -> NDArray[np.complex64]:
         """Coefficients at one translation, order by order, complex64 (c, b)."""
@@ -205,88 +209,19 @@ def ring_bank(
         Bring each image, at each translation, to zero mean and unit variance over its rings.
     """
     packing, n_shifts = packing_of(geometry), len(table.shifts)
-    values = aligned_zeros(rows.size, packing.size * n_shifts)
-    for first in range(0, rows.size, _TILE):
-        some = slice(first, first + _TILE)
-        samples = _ring_samples(images, rows[some], centres[some], table)
-        flat = samples.reshape(len(samples), -1)
-        mean, deviation = np.zeros(flat.shape[1]), np.ones(flat.shape[1])
-        if normalise:
-            sampling.moments(flat, geometry.starts, geometry.weights, mean, deviation)
-        scale = np.divide(1.0, deviation, out=np.zeros_like(mean), where=deviation > 0)
-        _transform(flat, mean * scale, scale.astype(np.float32), packing, values[some])
-    return RingBank(values, packing, n_shifts)
-
-
-def _ring_samples(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    centres: NDArray[np.float64],
-    table: SamplingTable,
-) -> NDArray[np.float32]:
-    """Samples on all rings at all translations, float32 (p, s, b made up to whole vectors)."""
-    count = -(-rows.size // _VECTOR) * _VECTOR
-    # lanes beyond the last image repeat it
-    lane = np.minimum(np.arange(count), rows.size - 1)
+    count = -(-rows.size // LANES) * LANES
     whole = np.floor(centres)
     corners = whole.astype(np.int64) - table.window // 2 - (_TAPS // 2 - 1)
-    weights = shift_weights(centres - whole)  # (b, 2, 8)
-    samples = np.empty((table.left.shape[1], len(table.shifts), count), np.float32)
-    for first in range(0, count, _TILE):
-        some = lane[first : first + _TILE]
-        pixels = _centred_windows(images, rows[some], corners[some], weights[some], table.window)
-        grid = (table.place, table.left, table.top, table.x_weights, table.y_weights)
-        sampling.sample_windows(pixels, table.window, grid, np.empty_like(pixels), samples, first)
-    return samples
-
-
-def _centred_windows(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    corners: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    window: int,
-) -> NDArray[np.float32]:
-    """Windows whose middle pixel is each image's centre, float32 (window * window, b)."""
-    wide = window + _TAPS - 1
-    pixels = np.empty((wide**2, rows.size), np.float32)
-    sampling.crop_windows(images, rows, corners, wide, pixels)
-    moves = np.ascontiguousarray(weights.transpose(1, 2, 0))
-    between = np.empty((wide * window, rows.size), np.float32)
-    centred = np.empty((window**2, rows.size), np.float32)
-    sampling.shift_windows(pixels, window, moves, between, centred)
-    return centred
-
-
-def _transform(
-    samples: NDArray[np.float32],
-    mean: NDArray[np.float64],
-    scale: NDArray[np.float32],
-    packing: Packing,
-    values: NDArray[np.float32],
-) -> None:
-    """Fill packed values (b, v * s) with the coefficients of samples (p, s * b made up)."""
-    geometry = packing.geometry
-    lanes = samples.shape[1]
-    n_shifts = values.shape[1] // packing.size
-    folded = np.empty((int(geometry.lengths.max()), lanes), np.float32)
-    room = np.empty(4 * lanes * packing.transforms[-1][0].shape[1], np.float32)
-    for ring, (length, matrices) in enumerate(
-        zip(geometry.lengths, packing.transforms, strict=True)
-    ):
-        some = samples[geometry.starts[ring] : geometry.starts[ring + 1]]
-        sampling.fold_ring(some, scale, folded[:length])
-        columns = matrices[0].shape[1]
-        spectrum = room[: 4 * lanes * columns].reshape(4, lanes, columns)
-        first = 0
-        for kind, matrix in enumerate(matrices):
-            part = folded[first : first + len(matrix)]
-            np.matmul(part.T, matrix, out=spectrum[kind])
-            first += len(matrix)
-        spectrum[0, :, 0] -= mean
-        sampling.place_orders(
-            spectrum, ring, packing.first_rings, *packing.blocks, n_shifts, values
-        )
+    taps = np.zeros((2, _TAPS, count), np.float32)
+    taps[:, :, : rows.size] = shift_weights(centres - whole).transpose(1, 2, 0)
+    values = aligned_empty(count, packing.size * n_shifts)
+    grid = (table.place, table.left, table.top, table.x_weights.ravel(), table.y_weights.ravel())
+    sampling.fill_bank(
+        images, rows, corners, taps, table.window, grid,
+        (geometry.lengths, geometry.starts, packing.ring_blocks, geometry.weights),
+        packing.matrices, (*packing.blocks, packing.first_rings), normalise, values,
+    )  # fmt: skip
+    return RingBank(values[: rows.size], packing, n_shifts)
 
 
 def shift_weights(fraction: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -396,13 +331,12 @@ def _margins(
     """
     if coarse is None:
         return np.zeros(references.values.shape[:2], np.float32)
-    rest = bank.packing.orders >= coarse.n_orders
-    power = np.square(bank.first_translation()).mean(axis=0) * rest
+    rest = bank.packing.starts[-(-coarse.n_orders // LANES)] * 2 * LANES
     # the power of real and imaginary parts is that of either with either; each order above 0
     # counts twice in the correlation, and half of its power is in phase
-    pairs = power.reshape(-1, 2, LANES)
+    pairs = bank.mean_power[rest:].reshape(-1, 2, LANES)
     power = np.broadcast_to(pairs.sum(axis=1, keepdims=True), pairs.shape).ravel()
-    deviation = np.sqrt(2 * np.square(references.values) @ power.astype(np.float32))
+    deviation = np.sqrt(2 * np.square(references.values[..., rest:]) @ power)
     margins: NDArray[np.float32] = (_MARGIN * deviation).astype(np.float32)
     return margins
 
@@ -416,7 +350,7 @@ def add_rotated(
     """
     sums = aligned_zeros(count, peaks.angle.shape[1], bank.packing.size)
     poses = peaks.shift, peaks.angle, peaks.mirror
-    correlation.add_rotated(
+    averaging.add_rotated(
         bank.values, owners, bank.packing.blocks, bank.n_shifts, n_orders, poses, sums
     )
     return sums
@@ -433,7 +367,5 @@ def filtered(averages: NDArray[np.float32], along_radius: RadialFilter) -> Refer
     packing = along_radius.packing
     out = aligned_zeros(*averages.shape)
     flat = averages.reshape(-1, packing.size)
-    correlation.filter_averages(
-        flat, packing.blocks, along_radius.matrices, out.reshape(flat.shape)
-    )
+    averaging.filter_averages(flat, packing.blocks, along_radius.matrices, out.reshape(flat.shape))
     return References(out, packing)

@@ -28,8 +28,10 @@ __all__ = [
     "load",
     "maximum",
     "multiply",
+    "products",
     "store",
     "subtract",
+    "transpose",
     "zero",
 ]
 
@@ -87,13 +89,68 @@ def _larger(builder: Any, a: Any, b: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
+def _number(value: int) -> Any:
+    """A number to index arrays with."""
+    return cgutils.intp_t(value)
+
+
+def _load(builder: Any, pointer: Any) -> Any:
+    """Vector that begins at an element."""
+    return builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()), align=_FLOAT_BYTES)
+
+
+def _store(builder: Any, vector: Any, pointer: Any) -> None:
+    """Write a vector from an element on."""
+    builder.store(vector, builder.bitcast(pointer, _VECTOR.as_pointer()), align=_FLOAT_BYTES)
+
+
+def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
+    """Sixteen vectors, of which number n holds what lane n of each one held."""
+    turned = list(vectors)
+    half = LANES // 2
+    while half:
+        for n in range(LANES):
+            if n & half == 0:
+                a, b = turned[n], turned[n + half]
+                low = [k if k & half == 0 else LANES + k - half for k in range(LANES)]
+                high = [k + half if k & half == 0 else LANES + k for k in range(LANES)]
+                for place, order in ((n, low), (n + half, high)):
+                    mask = ir.Constant(ir.VectorType(_INDEX, LANES), order)
+                    turned[place] = builder.shuffle_vector(a, b, mask)
+        half //= 2
+    return turned
+
+
+def _store_apart(builder: Any, vectors: list[Any], first: Any, step: Any) -> None:
+    """Write vectors `step` elements apart."""
+    for number, vector in enumerate(vectors):
+        place = builder.gep(first, [builder.mul(step, _number(number))])
+        _store(builder, vector, place)
+
+
+def _eight_products(builder: Any, vectors: Any, numbers: Any, count: Any) -> list[Any]:
+    """Sums over `count` vectors of each times its own first, second, ... eighth number."""
+    half = LANES // 2
+    nothing = ir.Constant(_VECTOR, [0.0] * LANES)
+    sums = [cgutils.alloca_once(builder, _VECTOR) for _ in range(half)]
+    for total in sums:
+        builder.store(nothing, total)
+    with cgutils.for_range(builder, count) as loop:
+        vector = _load(builder, builder.gep(vectors, [builder.mul(loop.index, _number(LANES))]))
+        first = builder.gep(numbers, [builder.mul(loop.index, _number(half))])
+        for n, total in enumerate(sums):
+            number = _filled(builder, builder.load(builder.gep(first, [_number(n)])))
+            added = _call(f"llvm.fma.v{LANES}f32", builder, [number, vector, builder.load(total)])
+            builder.store(added, total)
+    return [builder.load(total) for total in sums]
+
+
 @_instruction
 def load(typing: Any, array: Any, index: Any) -> Any:
     """Sixteen elements of a flat float32 array from `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = _element(context, builder, signature.args[0], *arguments)
-        return builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()), align=_FLOAT_BYTES)
+        return _load(builder, _element(context, builder, signature.args[0], *arguments))
 
     return _lanes(array, types.intp), generate
 
@@ -104,8 +161,7 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer = _element(context, builder, signature.args[0], *arguments[:2])
-        pointer = builder.bitcast(pointer, _VECTOR.as_pointer())
-        builder.store(arguments[2], pointer, align=_FLOAT_BYTES)
+        _store(builder, arguments[2], pointer)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, _lanes), generate
@@ -206,3 +262,52 @@ def largest(typing: Any, a: Any) -> Any:
         return builder.extract_element(value, ir.Constant(_INDEX, 0))
 
     return types.float32(_lanes), generate
+
+
+@_instruction
+def transpose(
+    typing: Any, source: Any, start: Any, stride: Any, target: Any, place: Any, step: Any
+) -> Any:
+    """Write sixteen vectors, `stride` apart from `start`, lane by lane, `step` apart."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        read = _element(context, builder, signature.args[0], *arguments[:2])
+        written = _element(context, builder, signature.args[3], *arguments[3:5])
+        rows = [
+            _load(builder, builder.gep(read, [builder.mul(arguments[2], _number(n))]))
+            for n in range(LANES)
+        ]
+        _store_apart(builder, _transposed(builder, rows), written, arguments[5])
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(source, index, index, target, index, index), generate
+
+
+@_instruction
+def products(
+    typing: Any, samples: Any, even: Any, rows: Any, odd: Any, odd_rows: Any, matrix: Any,
+    entry: Any, target: Any, place: Any, step: Any,
+) -> Any:  # fmt: skip
+    """Multiply samples of sixteen images with two matrices of eight columns, and turn the result.
+
+    samples: from `even` on, `rows` vectors of the images, and from `odd` on `odd_rows`; matrix:
+    from `entry` on, for each of these vectors its eight numbers. What image n gets, eight products
+    of the first kind and eight of the second, goes to target from place + n step on.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        numbers = _element(context, builder, signature.args[5], *arguments[5:7])
+        sums: list[Any] = []
+        for first, count in (arguments[1:3], arguments[3:5]):
+            vectors = _element(context, builder, signature.args[0], arguments[0], first)
+            sums += _eight_products(builder, vectors, numbers, count)
+            numbers = builder.gep(numbers, [builder.mul(count, _number(LANES // 2))])
+        written = _element(context, builder, signature.args[7], *arguments[7:9])
+        _store_apart(builder, _transposed(builder, sums), written, arguments[9])
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(
+        samples, index, index, index, index, matrix, index, target, index, index
+    ), generate

@@ -15,19 +15,26 @@ from numpy.typing import NDArray
 from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry
 
-__all__ = ["Packing", "aligned_zeros", "lane_of_order", "packing_of"]
+__all__ = ["Packing", "aligned_empty", "aligned_zeros", "lane_of_order", "packing_of"]
 
 _PAIR = 2 * LANES
 _HALF = LANES // 2
 _CACHE_LINE_BYTES = 64
 
 
-def aligned_zeros(*shape: int) -> NDArray[np.float32]:
-    """Zeros, float32, that begin at a cache line: vectors then never lie across two."""
+def aligned_empty(*shape: int) -> NDArray[np.float32]:
+    """Room for float32 that begins at a cache line: vectors then never lie across two."""
     size = int(np.prod(shape)) * 4
-    raw = np.zeros(size + _CACHE_LINE_BYTES, np.uint8)
+    raw = np.empty(size + _CACHE_LINE_BYTES, np.uint8)
     start = -raw.ctypes.data % _CACHE_LINE_BYTES
     return raw[start : start + size].view(np.float32).reshape(shape)
+
+
+def aligned_zeros(*shape: int) -> NDArray[np.float32]:
+    """Zeros, float32, that begin at a cache line."""
+    room = aligned_empty(*shape)
+    room[...] = 0.0
+    return room
 
 
 def lane_of_order(order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -102,17 +109,22 @@ class Packing:
         return self.geometry.first_ring[::LANES]
 
     @cached_property
-    def transforms(self) -> list[tuple[NDArray[np.float32], ...]]:
-        """Fourier transform of each ring as matrices that take its folded samples.
+    def ring_blocks(self) -> NDArray[np.int64]:
+        """Number of blocks that each ring has an entry in, int64 (r,)."""
+        return -(-self.geometry.orders // LANES)
+
+    @cached_property
+    def matrices(self) -> NDArray[np.float32]:
+        """Fourier transforms of all rings as matrices that take folded samples, flat.
 
         A ring of 4 q samples is folded twice (`sampling.fold_ring`), so that each of four kinds of
-        coefficients sees about q values: real and imaginary parts of even orders, then of odd ones.
-        Each matrix, float32 (values, 8 n), makes the eight such orders of n blocks.
+        coefficients sees about q values. Ring by ring and block by block: the real parts of its
+        eight even orders, those of its eight odd ones, then the imaginary parts likewise; sample by
+        sample eight numbers.
         """
-        return [
-            _folded_transform(int(length), int(count))
-            for length, count in zip(self.geometry.lengths, self.geometry.orders, strict=True)
-        ]
+        rings = zip(self.geometry.lengths, self.geometry.orders, strict=True)
+        parts = [_folded_transform(int(length), int(count)) for length, count in rings]
+        return np.concatenate(parts)
 
     def filter_matrices(self, matrices: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         """Matrices of the first orders (r, r), as `correlation.filter_averages` takes them."""
@@ -131,15 +143,20 @@ class Packing:
         return flat
 
 
-def _folded_transform(length: int, count: int) -> tuple[NDArray[np.float32], ...]:
-    """Matrices of one ring of `length` samples and `count` orders; see `Packing.transforms`."""
-    quarter, columns = length // 4, -(-count // LANES) * _HALF
-    inner = np.arange(1, quarter)
-    samples = (np.arange(quarter + 1), inner, np.arange(quarter), np.arange(1, quarter + 1))
-    matrices = []
-    for kind, places in enumerate(samples):
-        order = 2 * np.arange(columns) + kind // 2
-        phase = 2 * np.pi / length * places[:, None] * order
-        wave = np.cos(phase) if kind % 2 == 0 else -np.sin(phase)
-        matrices.append(np.where(order < count, wave / length, 0.0).astype(np.float32))
-    return tuple(matrices)
+def _folded_transform(length: int, count: int) -> NDArray[np.float32]:
+    """Matrices of one ring of `length` samples and `count` orders; see `Packing.matrices`."""
+    quarter, inner = length // 4, np.arange(1, length // 4)
+    even, odd = np.arange(0, LANES, 2), np.arange(1, LANES, 2)
+    parts = []
+    for first in range(0, count, LANES):
+        for orders, samples, wave in (
+            (even, np.arange(quarter + 1), np.cos),
+            (odd, np.arange(quarter), np.cos),
+            (even, inner, np.sin),
+            (odd, np.arange(1, quarter + 1), np.sin),
+        ):
+            order = first + orders
+            sign = 1.0 if wave is np.cos else -1.0
+            values = sign * wave(2 * np.pi / length * samples[:, None] * order) / length
+            parts.append(np.where(order < count, values, 0.0).ravel())
+    return np.concatenate(parts).astype(np.float32)

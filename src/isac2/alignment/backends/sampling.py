@@ -1,7 +1,9 @@
-"""Compiled loops that sample images on rings; each works on one block and holds no state.
+"""Compiled loops from pixels to packed ring coefficients, sixteen images side by side.
 
-Lanes (images, or images x translations) are the last, contiguous axis, so that every inner loop is
-a plain vector operation.
+Everything that belongs to sixteen images fits the cache: their windows, moved so that the middle
+pixel is each one's centre; the samples of one ring at all translations; these folded; and what
+their transforms make of them, which at last is turned so that an image's coefficients lie together.
+All arrays of these steps are flat, and their entries are vectors of the sixteen images.
 """
 
 from __future__ import annotations
@@ -11,200 +13,264 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = [
-    "crop_windows",
-    "fold_ring",
-    "moments",
-    "place_orders",
-    "sample_windows",
-    "shift_windows",
-]
+from isac2.alignment.backends.correlation import aligned_scratch
+from isac2.alignment.backends.lanes import (
+    LANES,
+    add,
+    broadcast,
+    fma,
+    load,
+    multiply,
+    products,
+    store,
+    subtract,
+    transpose,
+    zero,
+)
 
-_FAST: Any = {"contract", "reassoc", "nsz"}
-"""Floating-point freedoms that keep NaN and infinity meaning what they mean."""
+__all__ = ["fill_bank"]
+
+_TAPS = 8
+_PAIR = 2 * LANES
 
 
 @numba.njit(nogil=True, cache=True)
-def crop_windows(images: Any, rows: Any, corners: Any, window: Any, out: Any) -> None:
-    """Copy a window of each image, lanes last.
+def _crop(images: Any, rows: Any, corners: Any, first: Any, wide: Any, strip: Any, out: Any) -> Any:
+    """Copy a window of sixteen images, from rows[first] on; return the length of its lines.
 
-    images (n, ny, nx), rows (b,) of images, corners int64 (b, 2) x and y of the window's first
-    pixel from the box's centre, window its side, out float32 (window * window, b); pixels outside
-    the image become zero.
+    images float32 (n, ny, nx), rows int64 (b,), corners int64 (b, 2) x and y of the window's first
+    pixel from the box's centre, wide its side; strip is scratch, out vectors. Pixels outside the
+    image become zero; lanes beyond the last image repeat it.
     """
     ny, nx = images.shape[1:]
-    for lane in range(rows.size):
-        image = images[rows[lane]]
-        left, top = nx // 2 + corners[lane, 0], ny // 2 + corners[lane, 1]
-        first, last = max(0, -left), min(window, nx - left)
-        for y in range(window):
-            v = top + y
-            if 0 <= v < ny and first < last:
-                for x in range(first):
-                    out[y * window + x, lane] = np.float32(0.0)
-                for x in range(first, last):
-                    out[y * window + x, lane] = image[v, left + x]
-                for x in range(last, window):
-                    out[y * window + x, lane] = np.float32(0.0)
-            else:
-                for x in range(window):
-                    out[y * window + x, lane] = np.float32(0.0)
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _weigh_8(pixels: Any, first: Any, stride: Any, weights: Any, out: Any) -> None:
-    """Add up 8 pixels, `stride` apart from `first`, with weights (8, b) of each lane's own."""
-    i1, i2, i3 = first + stride, first + 2 * stride, first + 3 * stride
-    i4, i5, i6, i7 = i3 + stride, i3 + 2 * stride, i3 + 3 * stride, i3 + 4 * stride
-    for lane in range(out.size):
-        out[lane] = (
-            weights[0, lane] * pixels[first, lane]
-            + weights[1, lane] * pixels[i1, lane]
-            + weights[2, lane] * pixels[i2, lane]
-            + weights[3, lane] * pixels[i3, lane]
-            + weights[4, lane] * pixels[i4, lane]
-            + weights[5, lane] * pixels[i5, lane]
-            + weights[6, lane] * pixels[i6, lane]
-            + weights[7, lane] * pixels[i7, lane]
-        )
+    length = -(-wide // LANES) * LANES
+    for y in range(wide):
+        for lane in range(LANES):
+            number = min(first + lane, rows.size - 1)
+            left = nx // 2 + corners[number, 0]
+            v = ny // 2 + corners[number, 1] + y
+            line = strip[lane * length : (lane + 1) * length]
+            line[:] = np.float32(0.0)
+            begin, end = max(0, -left), min(wide, nx - left)
+            if 0 <= v < ny and begin < end:
+                line[begin:end] = images[rows[number], v, left + begin : left + end]
+        for x in range(0, length, LANES):
+            transpose(strip, x, length, out, (y * length + x) * LANES, LANES)
+    return length
 
 
 @numba.njit(nogil=True, cache=True)
-def shift_windows(pixels: Any, window: Any, weights: Any, between: Any, out: Any) -> None:
+def _weigh_8(
+    pixels: Any, first: Any, stride: Any, count: Any, taps: Any, out: Any, to: Any
+) -> None:
+    """Weighted sums of 8 vectors, `stride` apart from `first`, and of `count` such neighbours."""
+    t0, t1, t2, t3 = load(taps, 0), load(taps, 16), load(taps, 32), load(taps, 48)
+    t4, t5, t6, t7 = load(taps, 64), load(taps, 80), load(taps, 96), load(taps, 112)
+    for n in range(count):
+        at = first + n * LANES
+        low = multiply(t0, load(pixels, at))
+        high = multiply(t1, load(pixels, at + stride))
+        low = fma(t2, load(pixels, at + 2 * stride), low)
+        high = fma(t3, load(pixels, at + 3 * stride), high)
+        low = fma(t4, load(pixels, at + 4 * stride), low)
+        high = fma(t5, load(pixels, at + 5 * stride), high)
+        low = fma(t6, load(pixels, at + 6 * stride), low)
+        high = fma(t7, load(pixels, at + 7 * stride), high)
+        store(out, to + n * LANES, add(low, high))
+
+
+@numba.njit(nogil=True, cache=True)
+def _centre(
+    pixels: Any, length: Any, window: Any, taps: Any, first: Any, between: Any, out: Any
+) -> None:
     """Move the content of windows by less than a pixel, rows and columns in turn.
 
-    pixels float32 ((window + 7)^2, b), of which the first of 8 taps of output pixel (0, 0) is
-    the first; weights float32 (2, 8, b) of x and y; between float32 ((window + 7) * window,
-    b) is scratch; out float32 (window^2, b).
+    pixels: window + 7 lines of `length` vectors, of which the first of 8 taps of output pixel
+    (0, 0) is the first; taps float32 (2, 8, b made up to whole vectors), of x and y; between is
+    scratch, out window^2 vectors.
     """
-    wide = window + 7
-    for y in range(wide):
-        for x in range(window):
-            _weigh_8(pixels, y * wide + x, 1, weights[0], between[y * window + x])
+    weights = np.empty(_TAPS * LANES, np.float32)
+    for tap in range(_TAPS):
+        weights[tap * LANES : (tap + 1) * LANES] = taps[0, tap, first : first + LANES]
+    for y in range(window + _TAPS - 1):
+        _weigh_8(pixels, y * length * LANES, LANES, window, weights, between, y * window * LANES)
+    for tap in range(_TAPS):
+        weights[tap * LANES : (tap + 1) * LANES] = taps[1, tap, first : first + LANES]
     for y in range(window):
-        for x in range(window):
-            _weigh_8(between, y * window + x, window, weights[1], out[y * window + x])
+        line = y * window * LANES
+        _weigh_8(between, line, window * LANES, window, weights, out, line)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def sample_windows(
-    pixels: Any, window: Any, table: Any, between: Any, out: Any, first_lane: Any
+@numba.njit(nogil=True, cache=True)
+def _sample_ring(
+    pixels: Any, window: Any, grid: Any, begin: Any, count: Any, between: Any, out: Any
 ) -> None:
-    """Sample all rings of all translations of a grid by 4 x 4 pixels, columns and rows in turn.
+    """Sample one ring at all translations by 4 x 4 pixels, rows and columns in turn.
 
-    pixels float32 (window * window, b); table: place (ny, nx), left (nx, p), top (ny, p),
-    x_weights (nx, p, 4), y_weights (ny, p, 4) of `rings.SamplingTable`; between float32
-    (>= rows that one sample reads, b) is scratch; out float32 (p, s, >= first_lane + b).
+    pixels: window^2 vectors; grid: place (ny, nx), left (nx, p), top (ny, p), and flat weights
+    (nx * p * 4), (ny * p * 4) of `rings.SamplingTable`; the ring's samples are `count` from `begin`
+    on; between is scratch for the rows that one sample reads, out vectors (s, count).
     """
-    place, left, top, x_weights, y_weights = table
-    for sample in range(left.shape[1]):
+    place, left, top, x_weights, y_weights = grid
+    samples = left.shape[1]
+    for sample in range(begin, begin + count):
         lowest = top[0, sample]
-        count = top[-1, sample] + 4 - lowest
+        lines = top[-1, sample] + 4 - lowest
         for i in range(left.shape[0]):
-            w = x_weights[i, sample]
-            w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
-            for row in range(count):
-                p = (lowest + row) * window + left[i, sample]
-                for lane in range(pixels.shape[1]):
-                    between[row, lane] = (
-                        w0 * pixels[p, lane]
-                        + w1 * pixels[p + 1, lane]
-                        + w2 * pixels[p + 2, lane]
-                        + w3 * pixels[p + 3, lane]
-                    )
+            w = (i * samples + sample) * 4
+            w0, w1 = broadcast(x_weights, w), broadcast(x_weights, w + 1)
+            w2, w3 = broadcast(x_weights, w + 2), broadcast(x_weights, w + 3)
+            for line in range(lines):
+                p = ((lowest + line) * window + left[i, sample]) * LANES
+                low = fma(w1, load(pixels, p + LANES), multiply(w0, load(pixels, p)))
+                p += 2 * LANES
+                high = fma(w3, load(pixels, p + LANES), multiply(w2, load(pixels, p)))
+                store(between, line * LANES, add(low, high))
             for j in range(top.shape[0]):
-                row = top[j, sample] - lowest
-                w = y_weights[j, sample]
-                w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
-                values = out[sample, place[j, i], first_lane : first_lane + pixels.shape[1]]
-                for lane in range(pixels.shape[1]):
-                    values[lane] = (
-                        w0 * between[row, lane]
-                        + w1 * between[row + 1, lane]
-                        + w2 * between[row + 2, lane]
-                        + w3 * between[row + 3, lane]
+                line = (top[j, sample] - lowest) * LANES
+                w = (j * samples + sample) * 4
+                low = multiply(broadcast(y_weights, w), load(between, line))
+                low = fma(broadcast(y_weights, w + 1), load(between, line + LANES), low)
+                line += 2 * LANES
+                high = multiply(broadcast(y_weights, w + 2), load(between, line))
+                high = fma(broadcast(y_weights, w + 3), load(between, line + LANES), high)
+                store(out, (place[j, i] * count + sample - begin) * LANES, add(low, high))
+
+
+@numba.njit(nogil=True, cache=True)
+def _fold_ring(samples: Any, start: Any, quarter: Any, out: Any, sums: Any) -> None:
+    """Fold a ring of 4 q samples twice: opposite ones first, then those that mirror each other.
+
+    samples: vectors from `start` on. out: 4 q vectors; the first q + 1 are what the real parts of
+    even orders see, the next q - 1 the imaginary parts; then q for the real and q for the imaginary
+    parts of odd orders. sums: becomes the samples' sum and that of their squares, two vectors.
+    """
+    total = squares = zero()
+    half, whole = 2 * quarter, 4 * quarter
+    for k in range(quarter):
+        a = load(samples, start + k * LANES)
+        b = load(samples, start + (k + half) * LANES)
+        squares = fma(b, b, fma(a, a, squares))
+        plus, minus = add(a, b), subtract(a, b)
+        # the first sample mirrors the one a quarter turn on, which then have places of their own
+        other = half - k if k else quarter
+        c = load(samples, start + other * LANES)
+        d = load(samples, start + (other + half) * LANES)
+        squares = fma(d, d, fma(c, c, squares))
+        other_plus, other_minus = add(c, d), subtract(c, d)
+        total = add(total, add(plus, other_plus))
+        if k:
+            store(out, k * LANES, add(plus, other_plus))
+            store(out, (quarter + k) * LANES, subtract(plus, other_plus))
+            store(out, (half + k) * LANES, subtract(minus, other_minus))
+            store(out, (whole - quarter + k - 1) * LANES, add(minus, other_minus))
+        else:
+            store(out, 0, plus)
+            store(out, quarter * LANES, other_plus)
+            store(out, half * LANES, minus)
+            store(out, (whole - 1) * LANES, other_minus)
+    store(sums, 0, total)
+    store(sums, LANES, squares)
+
+
+@numba.njit(nogil=True, cache=True)
+def _transform_ring(
+    folded: Any, quarter: Any, matrices: Any, entry: Any, blocks: Any, ring: Any, packing: Any,
+    translation: Any, out: Any, first: Any, size: Any,
+) -> Any:  # fmt: skip
+    """Transform one ring of sixteen images into packed coefficients; return where entries end.
+
+    folded: from `_fold_ring`; matrices: `Packing.matrices`, the ring's from `entry` on, for so many
+    blocks of orders; packing: (starts, rings, first_rings); translation: (number, of how many);
+    out: flat coefficients, image by image `size` apart, the first of the sixteen from `first` on.
+    """
+    starts, rings, first_rings = packing
+    number, n_shifts = translation
+    vectors = quarter * LANES
+    for block in range(blocks):
+        place = (
+            starts[block] * n_shifts + number * rings[block] + ring - first_rings[block]
+        ) * _PAIR
+        place += first
+        products(folded, 0, quarter + 1, 2 * vectors, quarter, matrices, entry, out, place, size)
+        entry += (2 * quarter + 1) * (LANES // 2)
+        products(
+            folded, vectors + LANES, quarter - 1, 3 * vectors, quarter, matrices, entry, out,
+            place + LANES, size,
+        )  # fmt: skip
+        entry += (2 * quarter - 1) * (LANES // 2)
+    return entry
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_moments(sums: Any, weight: Any, mean: Any, power: Any) -> None:
+    """Add the weighted sums of sixteen images over one ring to their mean and power, float64."""
+    for lane in range(LANES):
+        mean[lane] += weight * sums[lane]
+        power[lane] += weight * sums[LANES + lane]
+
+
+@numba.njit(nogil=True, cache=True)
+def _normalise(values: Any, mean: Any, power: Any, packing: Any, translation: Any) -> None:
+    """Bring one image's coefficients at one translation to zero mean and unit variance.
+
+    values float32 (v * s,); mean and power float64: over the rings, weighted by area. A constant
+    image becomes zero.
+    """
+    starts, rings = packing[:2]
+    number, n_shifts = translation
+    variance = power - mean * mean
+    # what is left of a constant image is rounding
+    scale = np.float32(1.0 / np.sqrt(variance)) if variance > 1e-6 * power else np.float32(0.0)
+    for ring in range(rings[0]):
+        values[(number * rings[0] + ring) * _PAIR] -= np.float32(mean)
+    for block in range(starts.size):
+        place = (starts[block] * n_shifts + number * rings[block]) * _PAIR
+        part = values[place : place + rings[block] * _PAIR]
+        for n in range(part.size):
+            part[n] *= scale
+
+
+@numba.njit(nogil=True, cache=True)
+def fill_bank(
+    images: Any, rows: Any, corners: Any, taps: Any, window: Any, grid: Any, geometry: Any,
+    matrices: Any, packing: Any, normalise: Any, out: Any,
+) -> None:  # fmt: skip
+    """Fill packed coefficients of images at all translations of a grid.
+
+    images float32 (n, ny, nx), rows int64 (b,), corners int64 (b, 2) and taps float32 (2, 8, b made
+    up to sixteens): window and sub-pixel move of each; window: its side; grid as in `_sample_ring`;
+    geometry: lengths, starts int64 (r + 1,), blocks int64 (r,), weights float64 (r,) of the rings;
+    matrices: `Packing.matrices`; packing: (starts, rings, first_rings); out float32 (b made up to
+    sixteens, v * s).
+    """
+    lengths, begins, blocks, weights = geometry
+    n_shifts, wide, longest = grid[0].size, window + _TAPS - 1, lengths.max()
+    line = -(-wide // LANES) * LANES
+    strip, pixels = aligned_scratch(line * LANES), aligned_scratch(wide * line * LANES)
+    between = aligned_scratch(wide * window * LANES)
+    centred = aligned_scratch(window * window * LANES)
+    samples, folded = aligned_scratch(n_shifts * longest * LANES), aligned_scratch(longest * LANES)
+    sums, size, flat = aligned_scratch(2 * LANES), out.shape[1], out.reshape(-1)
+    for first in range(0, rows.size, LANES):
+        mean, power = np.zeros((n_shifts, LANES)), np.zeros((n_shifts, LANES))
+        _crop(images, rows, corners, first, wide, strip, pixels)
+        _centre(pixels, line, window, taps, first, between, centred)
+        entry = 0
+        for ring in range(lengths.size):
+            length = lengths[ring]
+            _sample_ring(centred, window, grid, begins[ring], length, between, samples)
+            for s in range(n_shifts):
+                _fold_ring(samples, s * length * LANES, length // 4, folded, sums)
+                _add_moments(sums, weights[ring] / length, mean[s], power[s])
+                end = _transform_ring(
+                    folded, length // 4, matrices, entry, blocks[ring], ring, packing,
+                    (s, n_shifts), flat, first * size, size,
+                )  # fmt: skip
+            entry = end
+        if normalise:
+            for lane in range(LANES):
+                for s in range(n_shifts):
+                    _normalise(
+                        out[first + lane], mean[s, lane], power[s, lane], packing, (s, n_shifts)
                     )
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def moments(samples: Any, starts: Any, ring_weights: Any, mean: Any, deviation: Any) -> None:
-    """Weighted mean and standard deviation over all rings.
-
-    samples float32 (p, l), starts int64 (r + 1,), ring_weights float64 (r,) adding up to 1; mean
-    and deviation float64 (l,). A constant image gets deviation 0. One ring is summed in single,
-    all rings in double precision.
-    """
-    mean[:] = 0.0
-    deviation[:] = 0.0
-    total = np.empty(mean.size, np.float32)
-    squares = np.empty(mean.size, np.float32)
-    for ring in range(ring_weights.size):
-        total[:] = np.float32(0.0)
-        squares[:] = np.float32(0.0)
-        for sample in range(starts[ring], starts[ring + 1]):
-            values = samples[sample]
-            for lane in range(values.size):
-                total[lane] += values[lane]
-                squares[lane] += values[lane] * values[lane]
-        weight = ring_weights[ring] / (starts[ring + 1] - starts[ring])
-        for lane in range(mean.size):
-            mean[lane] += weight * total[lane]
-            deviation[lane] += weight * squares[lane]
-    for lane in range(mean.size):
-        variance = deviation[lane] - mean[lane] * mean[lane]
-        # what is left of a constant image is rounding
-        deviation[lane] = np.sqrt(variance) if variance > 1e-6 * deviation[lane] else 0.0
-
-
-@numba.njit(nogil=True, cache=True)
-def fold_ring(samples: Any, scale: Any, out: Any) -> None:
-    """Fold a ring twice, scaled: opposite samples first, then those that mirror each other.
-
-    samples float32 (4 q, l), scale float32 (l,), out float32 (4 q, l). Its first q + 1 rows are
-    what the real parts of even orders see, the next q - 1 the imaginary parts; then q rows for the
-    real and q for the imaginary parts of odd orders.
-    """
-    quarter = samples.shape[0] // 4
-    for k in range(1, quarter):
-        a, b = samples[k], samples[k + 2 * quarter]
-        c, d = samples[2 * quarter - k], samples[4 * quarter - k]
-        even_real, even_imag = out[k], out[quarter + k]
-        odd_real, odd_imag = out[2 * quarter + k], out[3 * quarter + k - 1]
-        for lane in range(scale.size):
-            factor = scale[lane]
-            plus, minus = (a[lane] + b[lane]) * factor, (a[lane] - b[lane]) * factor
-            other_plus, other_minus = (c[lane] + d[lane]) * factor, (c[lane] - d[lane]) * factor
-            even_real[lane], even_imag[lane] = plus + other_plus, plus - other_plus
-            odd_real[lane], odd_imag[lane] = minus - other_minus, minus + other_minus
-    # the first sample and the one a quarter turn on mirror themselves
-    for k in range(0, 2 * quarter, quarter):
-        a, b = samples[k], samples[k + 2 * quarter]
-        even, odd = out[k], out[2 * quarter] if k == 0 else out[4 * quarter - 1]
-        for lane in range(scale.size):
-            even[lane] = (a[lane] + b[lane]) * scale[lane]
-            odd[lane] = (a[lane] - b[lane]) * scale[lane]
-
-
-@numba.njit(nogil=True, cache=True)
-def place_orders(
-    spectrum: Any, ring: Any, first_rings: Any, starts: Any, rings: Any, n_shifts: Any, values: Any
-) -> None:
-    """Put the transforms of one ring into packed coefficients.
-
-    spectrum float32 (4, s * b made up, 8 n): kinds of `Packing.transforms`, of n blocks; ring: its
-    number; first_rings, starts, rings int64 (blocks,) of the packing; values float32 (b, v * s).
-    """
-    lanes = spectrum.shape[1] // n_shifts
-    one, two, three = np.uint64(8), np.uint64(16), np.uint64(24)
-    for block in range(spectrum.shape[2] // 8):
-        base = (starts[block] * n_shifts + ring - first_rings[block]) * 32
-        for s in range(n_shifts):
-            place = np.uint64(base + s * rings[block] * 32)
-            for b in range(values.shape[0]):
-                out, row = values[b], s * lanes + b
-                even_real, even_imag = spectrum[0, row], spectrum[1, row]
-                odd_real, odd_imag = spectrum[2, row], spectrum[3, row]
-                for n in range(8):
-                    at, of = place + np.uint64(n), np.uint64(8 * block + n)
-                    out[at], out[at + one] = even_real[of], odd_real[of]
-                    out[at + two], out[at + three] = even_imag[of], odd_imag[of]
