@@ -12,6 +12,9 @@ import pytest
 
 from isac2.after.assign import assign_particles
 from isac2.errors import InputError
+from isac2.report.choosable import open_choosable
+from isac2.report.load import load_report
+from isac2.run.checkpoint import load_pools
 from isac2.run.directory import RunDirectory
 from isac2.run.displays import SilentDisplay
 from isac2.run.options import Settings
@@ -82,6 +85,41 @@ def test_it_goes_on_from_anywhere(
     with pytest.raises(KeyboardInterrupt):
         run_isac(tiny.path, tmp_path / "run", settings, StopAt(message))
     again = run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
+    assert files_of(again) == files_of(pooled)
+
+
+def test_what_it_has_found_is_shown_and_told_while_it_goes_on(
+    tiny: Any, settings: Settings, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_isac(tiny.path, tmp_path / "run", settings, StopAt("pool 2 of 2, splitting 1"))
+    directory = RunDirectory(tmp_path / "run")
+    found = load_pools(directory.pools_state).found
+    members = np.concatenate([group.members for group in found])
+    data = load_report(directory.path)
+    assert len(data.classes.sizes) == len(found) > 0
+    assert data.members is not None
+    np.testing.assert_array_equal(data.members.ids, members)
+    particles = open_choosable(directory.path).particles(None)
+    number = particles.metadata.class_number
+    np.testing.assert_array_equal(np.flatnonzero(number), np.sort(members))
+
+    with pytest.raises(KeyboardInterrupt):
+        run_isac(tiny.path, directory.path, settings, StopAt("new classes"))
+    told = [line for line in directory.log.read_text().splitlines() if "new classes" in line]
+    accounted, total = (int(told[-1].split(words)[0].split()[-1]) for words in (" of ", " in all"))
+    assert total == len(members) + accounted
+
+
+def test_damaged_pools_are_sorted_anew(
+    tiny: Any, settings: Settings, pooled: RunDirectory, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_isac(tiny.path, tmp_path / "run", settings, StopAt("pool 2 of 2, splitting 1"))
+    saved = RunDirectory(tmp_path / "run").pools_state
+    saved.write_bytes(saved.read_bytes()[:-200])
+    again = run_isac(tiny.path, tmp_path / "run", settings, SilentDisplay())
+    assert "pools.npz is damaged: the pools are sorted anew" in again.log.read_text()
     assert files_of(again) == files_of(pooled)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,42 @@ def test_the_status_of_a_run_that_goes_on(tiny: Any, tmp_path: Path) -> None:
     assert (end.classes, end.accounted) == (record["classes"], record["accounted"])
     assert "is finished since" in status_text(end)
     assert f"{end.accounted} of 72 accounted for, in {end.classes} classes" in status_text(end)
+
+
+def test_the_status_of_a_run_in_pools_counts_the_classes_of_all(tiny: Any, tmp_path: Path) -> None:
+    watcher = Watcher(tmp_path / "run")
+    settings = replace(tiny.settings, images_per_group=12, pool_size=36)
+    run_isac(tiny.path, tmp_path / "run", settings, watcher)
+    pools = [s for s in watcher.seen if s.pools]
+    assert list(dict.fromkeys(s.pools for s in pools))[:3] == [
+        "pool 1 of 2 (splitting 1)",
+        "pool 2 of 2 (splitting 1)",
+        "all 2 are sorted, and brought together (splitting 1)",
+    ]
+    assert {s.phase for s in pools} == {"clustering"}
+    first, second, together = (
+        [s for s in pools if s.pools.startswith(words)] for words in ("pool 1", "pool 2", "all 2")
+    )
+    assert first[-1].classes > 0
+    assert {s.classes for s in second[:1]} == {first[-1].classes}
+    assert second[-1].classes > first[-1].classes
+    assert second[-1].accounted > first[-1].accounted
+    assert (together[0].classes, together[0].main_iteration) == (second[-1].classes, 0)
+    assert f"Pools:     {second[0].pools}\n" in status_text(second[0])
+    assert "Place:" not in status_text(together[0])
+    assert watcher.seen[-1].pools == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "phase"), [({}, "confidence"), ({"skip_confidence": True}, "results")]
+)
+def test_the_phase_after_the_clustering_is_the_next_that_will_be_done(
+    changed: dict[str, bool], phase: str, tiny: Any, tmp_path: Path
+) -> None:
+    settings = replace(tiny.settings, **changed)
+    with pytest.raises(KeyboardInterrupt):
+        run_isac(tiny.path, tmp_path / "run", settings, Stop("clustering: "))
+    assert read_status(tmp_path / "run").phase == phase
 
 
 def test_a_run_that_has_stopped_says_how_it_goes_on(

@@ -14,11 +14,11 @@ from isac2.classes.quality import ClassQuality, measure_quality
 from isac2.clustering.state import StableGroup
 from isac2.errors import RunError
 from isac2.poses import PoseArray
-from isac2.run.checkpoint import load_state
 from isac2.run.directory import RunDirectory
 from isac2.run.generation_files import MeasuredGroup, average_header
 from isac2.run.record import RunRecord
 from isac2.run.run_classes import RunFacts
+from isac2.run.standing import read_standing
 
 __all__ = ["Measured", "SoFar", "read_so_far"]
 
@@ -33,6 +33,7 @@ class SoFar:
     Attributes
     ----------
     averages : float32 (K, n, n)
+        Of a run in pools, those of the pools that are done first.
     headers : list of dict
         As those of ``class_averages.hdf``.
     poses : POSE (m,)
@@ -62,27 +63,30 @@ def read_so_far(
     measured : dict, optional
         Kept by who reads again and again, so that each class is measured once.
     """
-    state_file, images_file = directory.clustering_state, directory.working_images
-    if record.finished or not (state_file.exists() and images_file.exists()):
+    if record.finished or not directory.working_images.exists():
         return None
     try:
-        state = load_state(state_file)
-        images = np.load(images_file, mmap_mode="r", allow_pickle=False)
+        standing = read_standing(directory)
+        images = np.load(directory.working_images, mmap_mode="r", allow_pickle=False)
     except (RunError, OSError, ValueError):
         return None  # a run that begins anew has just removed it
+    if standing is None:
+        return None
+    classes = standing.classes
+    forming = () if standing.running is None else standing.running.groups
     known: Measured = {} if measured is None else measured
     facts, radius = _facts(record), float(record.options["target_radius"])
     headers = [
         average_header(MeasuredGroup(group, _quality(group, images, radius, known)), facts)
-        for group in state.accounted
+        for group in classes
     ]
     none = np.empty((0, record.working_box_size, record.working_box_size), np.float32)
     return SoFar(
-        averages=np.array([group.average for group in state.accounted]) if headers else none,
+        averages=np.array([group.average for group in classes]) if headers else none,
         headers=headers,
-        poses=_joined([group.poses for group in state.accounted]),
-        pixel_errors=_joined([group.pixel_errors for group in state.accounted]),
-        forming=np.array([group.average for group in state.groups]) if state.groups else none,
+        poses=_joined([group.poses for group in classes]),
+        pixel_errors=_joined([group.pixel_errors for group in classes]),
+        forming=np.array([group.average for group in forming]) if forming else none,
     )
 
 

@@ -65,8 +65,14 @@ def keep_generation(
         job.first(lambda: save_state(directory.state_after_main(state.main_iteration), state))
 
 
-def record_generation(job: Job, before: IsacState, state: IsacState, seconds: float) -> None:
-    """Put a generation that has ended on record."""
+def record_generation(
+    job: Job, states: tuple[IsacState, IsacState], seconds: float, elsewhere: int
+) -> None:
+    """Put a generation that has ended (its last two states) on record, and tell it.
+
+    `elsewhere` is how many particles are in classes of other pools.
+    """
+    before, state = states
     place = (state.main_iteration, state.generation)
     found = _found_in_last_generation(state)
     accounted = accounted_in(state.accounted) - accounted_in(before.accounted)
@@ -85,9 +91,10 @@ def record_generation(job: Job, before: IsacState, state: IsacState, seconds: fl
     )
     job.record.generations[:] = [*rows, row]
     job.first(lambda: write_record(job.directory.run_json, job.record))
+    total = elsewhere + accounted_in(state.accounted)
     job.progress.note(
         f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {accounted} of "
-        f"{len(before.pool)} particles accounted for, {accounted_in(state.accounted)} in all"
+        f"{len(before.pool)} particles accounted for, {total} in all"
     )
 
 
@@ -106,8 +113,11 @@ def note_round(job: Job, state: IsacState, seconds: float) -> None:
     )
 
 
-def announce_round(job: Job, state: IsacState) -> None:
-    """Tell the display which round comes after a state."""
+def announce_round(job: Job, state: IsacState, elsewhere: int) -> None:
+    """Tell the display which round comes after a state.
+
+    `elsewhere` is how many particles are in classes of other pools.
+    """
     parameters = job.settings.clustering_parameters()
     if state.finished or sac_is_over(state, parameters):
         return
@@ -116,7 +126,8 @@ def announce_round(job: Job, state: IsacState) -> None:
         place = (state.main_iteration + 1, 1, 1)
     elif state.generation_done:
         place = (state.main_iteration, state.generation + 1, 1)
-    job.progress.begin_round(place, accounted_in(state.accounted), parameters.maximum_rounds)
+    accounted = elsewhere + accounted_in(state.accounted)
+    job.progress.begin_round(place, accounted, parameters.maximum_rounds)
 
 
 def accounted_in(groups: tuple[StableGroup, ...] | list[StableGroup]) -> int:

@@ -10,19 +10,26 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.clustering.state import IsacState
+from isac2.clustering.state import IsacState, Pools
 from isac2.run.beginning import last_good_state
 from isac2.run.checkpoint import (
     DamagedStateError,
     is_as_saved,
     load_arrays,
+    load_pools,
     load_state,
     save_checksums,
     save_state,
 )
 from isac2.run.job import Job
 
-__all__ = ["are_images_good", "last_state", "remove_working_stack", "saved_array"]
+__all__ = [
+    "are_images_good",
+    "last_state",
+    "remove_working_stack",
+    "saved_array",
+    "saved_pools",
+]
 
 
 def saved_array(job: Job, path: Path, name: str) -> NDArray[np.float64] | None:
@@ -73,6 +80,20 @@ def last_state(job: Job) -> IsacState | None:
         else:
             save_state(saved, state)
         return state
+
+
+def saved_pools(job: Job) -> Pools | None:
+    """Return the pools as saved; None when they are to be made, also because they are damaged."""
+    saved = job.directory.pools_state
+    if not saved.exists():
+        return None
+    try:
+        return load_pools(saved)
+    except DamagedStateError:
+        job.progress.note(f"Warning: {saved} is damaged: the pools are sorted anew")
+        job.directory.remove_after_main(0)
+        job.directory.clustering_state.unlink(missing_ok=True)
+        return None
 
 
 def remove_working_stack(path: Path) -> None:

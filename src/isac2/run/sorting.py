@@ -18,7 +18,7 @@ from isac2.clustering.pools import (
     start_pools,
 )
 from isac2.clustering.state import IsacState, Pools
-from isac2.run.checkpoint import check_same, load_pools, save_state
+from isac2.run.checkpoint import check_same, save_state
 from isac2.run.generation_steps import (
     accounted_in,
     announce_round,
@@ -32,7 +32,8 @@ from isac2.run.job import Job
 from isac2.run.prepare import WorkingStack
 from isac2.run.record import write_record
 from isac2.run.run_classes import RunFacts
-from isac2.run.saved_points import last_state
+from isac2.run.saved_points import last_state, saved_pools
+from isac2.run.standing import are_pools_done, is_of_next_pool
 
 __all__ = ["sort_particles"]
 
@@ -45,14 +46,15 @@ class _Follower:
     working: WorkingStack
     facts: RunFacts
     state: IsacState
+    elsewhere: int = 0  # particles in classes of other pools
     generation_began: float = 0.0
     round_began: float = 0.0
 
-    def begin(self, state: IsacState) -> None:
+    def begin(self, state: IsacState, elsewhere: int = 0) -> None:
         """Take up a state that nothing is to be kept of."""
         self.job.first(partial(begin_generation, self.job, state))
-        announce_round(self.job, state)
-        self.state = state
+        announce_round(self.job, state, elsewhere)
+        self.state, self.elsewhere = state, elsewhere
         self.generation_began = self.round_began = self.job.progress.seconds
 
     def keep(self, after: IsacState) -> None:
@@ -61,13 +63,14 @@ class _Follower:
         check_same(job.ranks, after)
         if after.generation_done:
             keep_generation(job, self.working, (self.state, after), self.facts)
-            record_generation(job, self.state, after, job.progress.seconds - self.generation_began)
+            took = job.progress.seconds - self.generation_began
+            record_generation(job, (self.state, after), took, self.elsewhere)
             self.generation_began = job.progress.seconds
         else:
             note_round(job, after, now - self.round_began)
         self.state, self.round_began = after, job.progress.seconds
         job.first(partial(save_step, job, after))
-        announce_round(job, after)
+        announce_round(job, after, self.elsewhere)
 
 
 def sort_particles(
@@ -115,7 +118,7 @@ def _in_pools(
     size, seed = job.settings.pool_size, job.record.seed
     state = _pooled_state(job, usable, size, seed)
     follower = _Follower(job, working, facts, state.running)
-    if state.pools.done < state.pools.count:
+    if not are_pools_done(state.pools):
         _begin_pool(job, follower, state)
     parameters = job.settings.clustering_parameters()
     for after in isac_in_pools(
@@ -127,7 +130,7 @@ def _in_pools(
             check_same(job.ranks, after.pools)
             _record_pools(job, state.pools, after.pools)
             job.first(partial(save_state, job.directory.pools_state, after.pools))
-            if after.pools.done < after.pools.count and not after.pools.finished:
+            if not are_pools_done(after.pools):
                 _begin_pool(job, follower, after)
         state = after
     rest = left_over(state.pools, state.pools.classes)
@@ -143,18 +146,16 @@ def _in_pools(
 
 def _pooled_state(job: Job, usable: NDArray[np.int64], size: int, seed: int) -> PooledState:
     """Where the pools are, as saved; or all of them before anything is done."""
-    saved = job.directory.pools_state
-    pools = job.first(lambda: load_pools(saved) if saved.exists() else None)
+    pools = job.first(lambda: saved_pools(job))
     if pools is None:
         state = start_pools(usable, size, seed)
-        job.first(partial(save_state, saved, state.pools))
+        job.first(partial(save_state, job.directory.pools_state, state.pools))
     else:
         state = begin_pool(pools)
-    if state.pools.finished or state.pools.done == state.pools.count:
+    if are_pools_done(state.pools):
         return state
     running = job.first(lambda: last_state(job))
-    # a run may have been stopped between the end of a pool and the first step of the next
-    if running is not None and running.main_iteration >= state.pools.main_iteration:
+    if running is not None and is_of_next_pool(running, state.pools):
         state = replace(state, running=running)
     return state
 
@@ -165,12 +166,12 @@ def _begin_pool(job: Job, follower: _Follower, state: PooledState) -> None:
         f"pool {pools.done + 1} of {pools.count}, splitting {pools.splitting}: "
         f"{len(pools.pool(pools.done))} particles"
     )
-    follower.begin(state.running)
+    follower.begin(state.running, accounted_in(pools.classes + pools.found))
 
 
 def _record_pools(job: Job, before: Pools, after: Pools) -> None:
     """Put on record, and tell, what a pool or the matching of all pools has come to."""
-    if before.done < before.count:
+    if not are_pools_done(before):
         job.progress.note(f"pool {after.done} of {before.count}: {len(after.found)} classes so far")
         return
     found = len(before.classes) + len(before.found)

@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 from isac2.errors import InputError
-from isac2.run.checkpoint import load_state
 from isac2.run.choices import smallest_class_for
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import LockOwner, read_owner
@@ -19,6 +18,7 @@ from isac2.run.option import Option
 from isac2.run.options import option_default, option_table
 from isac2.run.progress import duration_text
 from isac2.run.record import RunRecord, read_record
+from isac2.run.standing import Standing, are_pools_done, read_standing
 
 __all__ = ["RunStatus", "command_line", "read_status", "status_text"]
 
@@ -40,13 +40,15 @@ class RunStatus:
     phase : str
         The phase it is in, or would go on with; empty when it is finished.
     main_iteration, generation : int
-        Where the clustering is, counted from 1; 0 before and after it.
+        Where the clustering is, counted from 1; 0 before and after it, and between pools.
     rounds : int
         Finished rounds of that generation.
     classes, accounted : int
         Found so far.
     last_message : str
         Last line of the log.
+    pools : str
+        In words, which pool it works on; empty where all images are sorted together.
     """
 
     directory: RunDirectory
@@ -59,6 +61,7 @@ class RunStatus:
     classes: int = 0
     accounted: int = 0
     last_message: str = ""
+    pools: str = ""
 
 
 def read_status(path: str | os.PathLike[str]) -> RunStatus:
@@ -86,23 +89,23 @@ def read_status(path: str | os.PathLike[str]) -> RunStatus:
             accounted=record.accounted,
             last_message=message,
         )
-    phase = _phase_before_clustering(directory)
-    if phase or not directory.clustering_state.exists():
-        phase = phase or "clustering"
-        return RunStatus(directory, record, owner, phase, last_message=message)
-    state = load_state(directory.clustering_state)
-    place = (state.main_iteration, state.generation, state.sac_round)
-    if state.finished:
-        phase, place = _phase_after_clustering(record), (0, 0, 0)
-    elif state.main_done:
-        phase, place = "clustering", (state.main_iteration + 1, 1, 0)
-    elif state.generation_done:
-        phase, place = "clustering", (state.main_iteration, state.generation + 1, 0)
-    else:
-        phase = "clustering"
-    accounted = sum(len(group.members) for group in state.accounted)
+    phase = _phase_before_clustering(directory, record)
+    standing = None if phase else read_standing(directory)
+    if standing is None:
+        return RunStatus(directory, record, owner, phase or "clustering", last_message=message)
+    classes = standing.classes
+    if standing.finished:
+        phase = _phase_after_clustering(record, bool(classes))
     return RunStatus(
-        directory, record, owner, phase, *place, len(state.accounted), accounted, message
+        directory,
+        record,
+        owner,
+        phase or "clustering",
+        *standing.place,
+        len(classes),
+        sum(len(group.members) for group in classes),
+        message,
+        "" if standing.finished else _pools_text(standing),
     )
 
 
@@ -112,6 +115,8 @@ def status_text(status: RunStatus) -> str:
     lines = [_state_line(status)]
     if status.phase:
         lines.append(f"Phase:     {status.phase}")
+    if status.pools:
+        lines.append(f"Pools:     {status.pools}")
     if status.main_iteration:
         lines.append(
             f"Place:     main iteration {status.main_iteration}, generation {status.generation}, "
@@ -166,17 +171,33 @@ def _state_line(status: RunStatus) -> str:
     )
 
 
-def _phase_before_clustering(directory: RunDirectory) -> str:
+def _phase_before_clustering(directory: RunDirectory, record: RunRecord) -> str:
+    if record.options.get("VPP") and not directory.spectrum_state.exists():
+        return "power spectra"
     if not directory.prealignment_state.exists():
         return "pre-alignment"
     return "" if directory.working_images.exists() else "preparation"
 
 
-def _phase_after_clustering(record: RunRecord) -> str:
+def _phase_after_clustering(record: RunRecord, has_classes: bool) -> str:
     """The first phase at the end that is not on record; the report is the last one."""
     done = {phase["name"] for phase in record.phases}
-    names = ["results", *([] if record.options.get("skip_ordering") else ["ordering"])]
+    judged = has_classes and not record.options.get("skip_confidence")
+    names = [
+        *(["confidence"] if judged else []),
+        "results",
+        *([] if record.options.get("skip_ordering") else ["ordering"]),
+    ]
     return next((name for name in names if name not in done), "report")
+
+
+def _pools_text(standing: Standing) -> str:
+    pools = standing.pools
+    if pools is None:
+        return ""
+    if are_pools_done(pools):
+        return f"all {pools.count} are sorted, and brought together (splitting {pools.splitting})"
+    return f"pool {pools.done + 1} of {pools.count} (splitting {pools.splitting})"
 
 
 def _living_owner(path: Path) -> LockOwner | None:

@@ -55,6 +55,7 @@ class Pages:
             run.particles_star,
             run.global_average,
             run.clustering_state,
+            run.pools_state,
             run.finished,
         )
         return _stamp(*shown)
@@ -79,7 +80,8 @@ class Pages:
     def status(self) -> dict[str, Any]:
         """Say how far the run is, for the line at the head of the page."""
         run = self.directory
-        stamp = _stamp(run.run_json, run.clustering_state, run.log, run.lock, run.finished)
+        states = run.clustering_state, run.pools_state
+        stamp = _stamp(run.run_json, *states, run.log, run.lock, run.finished)
         with self._lock:
             if self._status[0] != stamp:
                 self._status = (stamp, _status(run))
@@ -110,6 +112,7 @@ def _status(run: RunDirectory) -> dict[str, Any]:
     return {
         "state": "stopped" if status.owner is None else "running",
         "phase": status.phase,
+        "pools": status.pools,
         "mainIteration": status.main_iteration,
         "generation": status.generation,
         "rounds": status.rounds,

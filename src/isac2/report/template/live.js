@@ -40,8 +40,9 @@ class Live {
     this.line.hidden = run.state === "finished";
     if (run.state === "finished") return;
     const place = run.mainIteration ? `main iteration ${run.mainIteration}, generation ${run.generation}, ${run.rounds} rounds done` : run.phase;
+    const pool = run.pools ? `${run.pools}, ` : "";
     const found = run.classes ? `; so far ${run.classes} classes of ${run.accounted.toLocaleString("en")} of ${run.images.toLocaleString("en")} particles` : "";
-    const words = `${run.state === "running" ? "The run is going on" : "The run has stopped before its end"}: ${place}${found}.`;
+    const words = `${run.state === "running" ? "The run is going on" : "The run has stopped before its end"}: ${pool}${place}${found}.`;
     if (this.line.textContent !== words) this.line.textContent = words;
   }
 
