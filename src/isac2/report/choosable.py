@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from isac2.classes.select import class_table
 from isac2.classes.select_files import RunClasses, classified_particles, open_run_classes
 from isac2.errors import InputError
-from isac2.poses import compose, identity_poses, make_poses
+from isac2.poses import identity_poses
 from isac2.report.so_far import SoFar, read_so_far
 from isac2.run.checkpoint import load_arrays
 from isac2.run.chosen_files import write_chosen_averages
 from isac2.run.directory import RunDirectory
 from isac2.run.record import RunRecord, read_record
+from isac2.run.run_classes import poses_of_input
 from isac2.stacks import Stack, open_stack, write_eman_hdf
 from isac2.stacks.selection import with_classes
 
@@ -54,17 +55,15 @@ class Choosable:
                 f"{particles.path} has {len(particles)} images, but {self.classes.path} classifies "
                 f"{count}: give the stack that it reads, or its partners row by row."
             )
-        number, second = np.zeros(count, np.int64), identity_poses(count)
+        number, poses = np.zeros(count, np.int64), identity_poses(count)
         for index, members in enumerate(self.classes.table.members):
             number[members] = index + 1
         if len(self.so_far.poses):
-            second[np.concatenate(self.classes.table.members)] = self.so_far.poses
-        second["tx"] /= self.record.shrink_ratio
-        second["ty"] /= self.record.shrink_ratio
+            poses[np.concatenate(self.classes.table.members)] = self.so_far.poses
         state = RunDirectory(self.classes.path).prealignment_state
         shifts = load_arrays(state)[0]["shifts"]
-        first = make_poses(0.0, shifts[:, 0], shifts[:, 1], 0)
-        return with_classes(particles, number, compose(first, second))
+        found = poses_of_input(shifts, poses, self.record.shrink_ratio)
+        return with_classes(particles, number, found)
 
     def write_averages(
         self, output: str, chosen: NDArray[np.bool_], keep_existing: bool = True
@@ -92,7 +91,8 @@ class Choosable:
 def open_choosable(path: Path) -> Choosable:
     """Open the classes of a run's directory, finished or not, or of a file of averages.
 
-    Classes of a run that goes on keep their numbers; their members may still become more.
+    Classes of a run that goes on keep their numbers, but where pools are brought together; their
+    members may still become more.
 
     Raises
     ------

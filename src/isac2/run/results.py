@@ -18,7 +18,7 @@ from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.displays import SilentDisplay
 from isac2.run.options import check_words
 from isac2.run.record import read_record
-from isac2.run.run_classes import Membership, RunFacts
+from isac2.run.run_classes import poses_of_input
 from isac2.run.text_tables import read_table
 from isac2.stacks import open_stack, read_eman_headers, read_star
 
@@ -165,7 +165,7 @@ def read_run(run_directory: str | os.PathLike[str], *, keep: bool = True) -> Run
         averages=averages,
         members=members,
         class_of_particle=class_of_particle,
-        poses=_input_poses(directory, class_of_particle, record.shrink_ratio),
+        poses=_input_poses(directory, record.shrink_ratio),
         pixel_errors=pixel_errors,
         similarities=similarities,
         rms_pixel_errors=_column(headers, "pixel_error"),
@@ -195,19 +195,9 @@ def _column(headers: list[dict[str, Any]], key: str) -> NDArray[np.float64]:
     return np.array([header[key] for header in headers], np.float64)
 
 
-def _input_poses(
-    directory: RunDirectory, class_of_particle: NDArray[np.int64], shrink_ratio: float
-) -> PoseArray:
+def _input_poses(directory: RunDirectory, shrink_ratio: float) -> PoseArray:
     """Poses of the input images, from the two tables that hold their parts."""
-    count = len(class_of_particle)
     first, second = read_table(directory.initial_parameters), read_table(directory.all_parameters)
     mirror = np.maximum(second[:, 3], 0)
-    nothing = np.zeros(count)
-    members = Membership(
-        class_of_particle,
-        make_poses(second[:, 0], second[:, 1], second[:, 2], mirror),
-        nothing,
-        nothing,
-    )
-    facts = RunFacts(count, shrink_ratio, 0, 0, np.ones(count), first[:, 1:3])
-    return members.input_poses(facts)
+    poses = make_poses(second[:, 0], second[:, 1], second[:, 2], mirror)
+    return poses_of_input(first[:, 1:3], poses, shrink_ratio)

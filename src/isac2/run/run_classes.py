@@ -14,7 +14,15 @@ from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose, identity_poses, make_poses
 from isac2.workers import Workers
 
-__all__ = ["Belief", "Membership", "RunFacts", "beliefs", "measure_classes", "membership"]
+__all__ = [
+    "Belief",
+    "Membership",
+    "RunFacts",
+    "beliefs",
+    "measure_classes",
+    "membership",
+    "poses_of_input",
+]
 
 
 @dataclass(frozen=True)
@@ -111,11 +119,31 @@ class Membership:
         -------
         POSE (count,)
         """
-        first = make_poses(0.0, facts.shifts[:, 0], facts.shifts[:, 1], 0)
-        second = self.poses.copy()
-        second["tx"] /= facts.shrink_ratio
-        second["ty"] /= facts.shrink_ratio
-        return compose(first, second)
+        return poses_of_input(facts.shifts, self.poses, facts.shrink_ratio)
+
+
+def poses_of_input(shifts: NDArray[np.float64], poses: PoseArray, shrink_ratio: float) -> PoseArray:
+    """Poses of the input images, input px: the pre-alignment's shift, then the class's pose.
+
+    Parameters
+    ----------
+    shifts : float64 (n, 2)
+        Of the pre-alignment, input px, x and y.
+    poses : POSE (n,)
+        After it, working px.
+    shrink_ratio : float
+        Working pixels in an input pixel.
+
+    Examples
+    --------
+    >>> found = poses_of_input(np.array([[1.0, 0.0]]), make_poses([90], [2], [0], [0]), 0.5)
+    >>> [found[name].round(6).tolist() for name in ("alpha", "tx", "ty")]
+    [[90.0], [4.0], [-1.0]]
+    """
+    second = poses.copy()
+    second["tx"] /= shrink_ratio
+    second["ty"] /= shrink_ratio
+    return compose(make_poses(0.0, shifts[:, 0], shifts[:, 1], 0), second)
 
 
 def measure_classes(
