@@ -109,6 +109,52 @@ def test_a_truth_that_is_none(tmp_path: Path) -> None:
         read_truth(tmp_path / "a.npy")
 
 
+TRUTH = {
+    "junk": np.zeros(3, int),
+    "label": np.zeros(3, int),
+    "defocus": np.array([[15000.004, 14900, 30], [16000, 15900, 30], [17000, 16900, 30]]),
+    "coordinates": np.array([[300, 400], [500, 600], [700, 800]]),
+}
+
+
+@pytest.mark.parametrize(
+    ("defocus", "x", "without", "refused"),
+    [
+        ([15000, 16000, 17000], [300, 500, 700], (), False),
+        ([15100, 16100, 17100], [300, 500, 700], (), False),  # refined
+        ([15000, 16000, 17000], [302, 498, 703], (), False),  # picked anew
+        ([15100, 16100, 17100], [302, 498, 703], (), True),
+        ([15100, 16100, 17100], [302, 498, 703], ("coordinates",), True),  # an older file
+        ([15100, 16100, 17100], [302, 498, 703], ("coordinates", "defocus"), False),
+    ],
+)
+def test_the_truth_of_another_stack_is_refused(
+    defocus: list[int], x: list[int], without: tuple[str, ...], refused: bool, tmp_path: Path
+) -> None:
+    star = _write_star(
+        tmp_path / "r.star",
+        ["1@a.mrcs", "2@a.mrcs", "3@a.mrcs"],
+        rlnClassNumber=1,
+        rlnDefocusU=np.array(defocus, float),
+        rlnDefocusV=np.array(defocus, float) - 100,
+        rlnCoordinateX=x,
+        rlnCoordinateY=[400, 600, 800],
+    )
+    known = {name: values for name, values in TRUTH.items() if name not in without}
+    np.savez(tmp_path / "truth.npz", **known)  # type: ignore[arg-type]  # of arrays
+    if refused:
+        with pytest.raises(InputError, match="neither the defocus nor the coordinates"):
+            evaluate_run(star, tmp_path / "truth.npz")
+    else:
+        assert evaluate_run(star, tmp_path / "truth.npz").purity == 1.0
+
+
+def test_a_table_without_defocus_and_coordinates_is_scored(tmp_path: Path) -> None:
+    star = _write_star(tmp_path / "r.star", ["1@a.mrcs", "2@a.mrcs"], rlnClassNumber=1)
+    np.savez(tmp_path / "truth.npz", **TRUTH)  # type: ignore[arg-type]  # of arrays
+    assert evaluate_run(star, tmp_path / "truth.npz").good_accounted == pytest.approx(2 / 3)
+
+
 def test_members_beyond_the_truth_are_refused(shared: Path) -> None:
     with pytest.raises(InputError, match="truth of the same stack"):
         read_classification(shared / "golden/sphire_run", 100)

@@ -62,8 +62,9 @@ def test_files_say_what_the_recipe_says(tmp_path: Path) -> None:
     with np.load(written.truth) as archive:
         assert set(archive.files) == {
             *("euler", "shift", "defocus", "label", "junk", "view", "mirror", "tube"),
-            *("map_names", "junk_names"),
+            *("coordinates", "map_names", "junk_names"),
         }
+        np.testing.assert_array_equal(archive["coordinates"][:, 1], stack.metadata.coordinate_y)
         np.testing.assert_allclose(
             archive["defocus"][:, 0], stack.metadata.defocus_u_in_angstroms, atol=0.01
         )
@@ -74,8 +75,8 @@ def test_the_truth_has_the_form_of_the_published_sets(shared: Path, tmp_path: Pa
     written = simulate_stack(SMALL, tmp_path)
     published = np.load(shared / "data/views_simulated/truth.npz")
     ours = np.load(written.truth)
-    assert set(ours.files) == set(published.files)
-    for name in set(ours.files) - {"map_names", "junk_names"}:
+    assert set(ours.files) == {*published.files, "coordinates"}
+    for name in set(published.files) - {"map_names", "junk_names"}:
         assert ours[name].dtype == published[name].dtype
         assert ours[name].shape[1:] == published[name].shape[1:]
 

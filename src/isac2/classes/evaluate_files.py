@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 
+_SAME = 1.0  # A or px: what tables round is less, what chance brings together is rare
+
+
 @dataclass(frozen=True)
 class Classification:
     """Which class each particle of a stack is in, as some program found it.
@@ -44,11 +47,16 @@ class Classification:
         Image to class frame, shifts in pixels of the images.
     radius : float or None
         Particle radius the run was told, pixels.
+    defocus, coordinates : float64 (n, 2) or None
+        What the program's table says of each particle, by which the stack is known: U and V, A; x
+        and y, pixels. NaN where it says nothing.
     """
 
     class_of_particle: NDArray[np.int64]
     poses: PoseArray | None
     radius: float | None = None
+    defocus: NDArray[np.float64] | None = None
+    coordinates: NDArray[np.float64] | None = None
 
 
 def evaluate_run(
@@ -78,10 +86,15 @@ def evaluate_run(
     Raises
     ------
     InputError
-        When a file is missing or cannot be what it should be.
+        When a file is missing or cannot be what it should be, or the truth is another stack's.
     """
     known = read_truth(truth)
     found = read_classification(run, len(known), images=images)
+    if not _may_be_of_one_stack(found, known):
+        raise InputError(
+            f"the particles of '{run}' have neither the defocus nor the coordinates that '{truth}' "
+            "knows: give the truth of the same stack."
+        )
     return evaluate_classes(
         found.class_of_particle,
         known,
@@ -89,6 +102,24 @@ def evaluate_run(
         radius=found.radius if radius is None else radius,
         symmetries=symmetries,
     )
+
+
+def _may_be_of_one_stack(found: Classification, known: Truth) -> bool:
+    """Whether particles have the defocus or the coordinates of the truth, or neither is known.
+
+    One of the two is enough: a program may have refined the one, and another the other.
+    """
+    shares = []
+    for here, there in (
+        (found.defocus, known.defocus),
+        (found.coordinates, known.coordinates),
+    ):
+        if here is None or there is None:
+            continue
+        said = np.isfinite(here).all(axis=1)
+        if said.any():
+            shares.append((np.abs(here - there[:, :2])[said] < _SAME).all(axis=1).mean())
+    return not shares or max(shares) > 0.5
 
 
 def read_truth(path: str | os.PathLike[str]) -> Truth:
@@ -212,12 +243,15 @@ def _read_star(
         classes[rows] = np.maximum(column.astype(np.float64), 0).astype(np.int64) - 1
     except ValueError:
         raise InputError(f"'{file}' has an rlnClassNumber that is no number.") from None
-    found = particles.metadata.poses
-    if found is None:
-        return Classification(classes, None, radius)
-    poses = np.zeros(count, dtype=found.dtype)
-    poses[rows] = found
-    return Classification(classes, poses, radius)
+    known = particles.metadata
+    poses = None
+    if known.poses is not None:
+        poses = np.zeros(count, dtype=known.poses.dtype)
+        poses[rows] = known.poses
+    defocus, coordinates = np.full((2, count, 2), np.nan)
+    defocus[rows, 0], defocus[rows, 1] = known.defocus_u_in_angstroms, known.defocus_v_in_angstroms
+    coordinates[rows, 0], coordinates[rows, 1] = known.coordinate_x, known.coordinate_y
+    return Classification(classes, poses, radius, defocus, coordinates)
 
 
 def _truth_rows(

@@ -46,6 +46,10 @@ class Truth:
         Where the molecule's origin lies, pixels from the box's centre, x and y.
     tube : int64 (n,) or None
         Which filament a segment was cut from, -1 none.
+    defocus : float64 (n, 3) or None
+        Of the simulation: U and V, A, and the angle of U, degrees.
+    coordinates : float64 (n, 2) or None
+        In the micrograph, pixels; with `defocus`, what a stack is known by.
     label_names, junk_names : tuple of str
         Names of the values of `label` and `junk`.
     """
@@ -57,6 +61,8 @@ class Truth:
     euler: NDArray[np.float64] | None = None
     shift: NDArray[np.float64] | None = None
     tube: NDArray[np.int64] | None = None
+    defocus: NDArray[np.float64] | None = None
+    coordinates: NDArray[np.float64] | None = None
     label_names: tuple[str, ...] = ()
     junk_names: tuple[str, ...] = JUNK_NAMES
 
@@ -89,7 +95,17 @@ def true_poses(truth: Truth) -> PoseArray:
     )
 
 
-_SHAPES = {"label": (), "view": (), "mirror": (), "euler": (3,), "shift": (2,), "tube": ()}
+_SHAPES = {
+    "label": (),
+    "view": (),
+    "mirror": (),
+    "euler": (3,),
+    "shift": (2,),
+    "tube": (),
+    "defocus": (3,),
+    "coordinates": (2,),
+}
+_FRACTIONS = ("euler", "shift", "defocus", "coordinates")
 
 
 def truth_from_arrays(arrays: Mapping[str, NDArray[np.generic]], source: str = "truth") -> Truth:
@@ -98,9 +114,9 @@ def truth_from_arrays(arrays: Mapping[str, NDArray[np.generic]], source: str = "
     Parameters
     ----------
     arrays : mapping of str to array
-        `junk` is needed; `label`, `view`, `mirror`, `euler`, `shift`, `tube`, `map_names` and
-        `junk_names` are taken when there; other keys are left alone. A `label` or `view` that is
-        nowhere 0 or more says nothing and is dropped.
+        `junk` is needed; `label`, `view`, `mirror`, `euler`, `shift`, `tube`, `defocus`,
+        `coordinates`, `map_names` and `junk_names` are taken when there; other keys are left alone.
+        A `label` or `view` that is nowhere 0 or more says nothing and is dropped.
     source : str
         What to call the file in errors.
 
@@ -144,4 +160,4 @@ def _checked(
             f"{source}: array '{name}' has shape {array.shape} and type {array.dtype}, "
             f"where numbers of shape {shape} are needed."
         )
-    return array.astype(np.float64 if name in ("euler", "shift") else np.int64)
+    return array.astype(np.float64 if name in _FRACTIONS else np.int64)

@@ -159,6 +159,7 @@ def _write_truth(path: Path, scene: Scene) -> None:
         np.savez_compressed(
             temporary,
             defocus=defocus,
+            coordinates=scene.coordinates,
             map_names=np.array(truth.label_names),
             junk_names=np.array(truth.junk_names),
             **arrays,
