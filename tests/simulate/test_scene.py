@@ -28,6 +28,13 @@ def test_conformations_are_seen_from_the_same_directions() -> None:
     assert not np.allclose(first, other)
 
 
+def test_maps_are_not_taken_for_conformations_by_their_names() -> None:
+    molecules = ("maps/bent.mrc", "maps/complex.mrc")
+    scene = draw_scene(Recipe(particles=20, views=4, molecules=molecules), 30.0)
+    first, second = np.split(scene.view_directions, 2)
+    assert not np.allclose(first, second)
+
+
 def test_shifts_stay_in_their_disc_and_off_centre_particles_outside() -> None:
     scene = draw_scene(Recipe(particles=2000, junk_fraction=0.3, shift_in_pixels=4.0), 30.0)
     truth = scene.truth

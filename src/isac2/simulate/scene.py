@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from isac2.classes.truth import JUNK_NAMES, Truth
 from isac2.images.ctf import CtfParameters
-from isac2.simulate.molecule import FILAMENT_RISE_IN_ANGSTROMS, FILAMENT_TWIST_IN_DEGREES
+from isac2.simulate.molecule import (
+    FILAMENT_RISE_IN_ANGSTROMS,
+    FILAMENT_TWIST_IN_DEGREES,
+    is_built_in,
+)
 from isac2.simulate.orientations import (
     draw_preferred,
     draw_segments,
@@ -177,7 +181,8 @@ def _view_directions(rng: np.random.Generator, recipe: Recipe) -> NDArray[np.flo
     directions = []
     for name in recipe.molecules:
         drawn = rng.uniform(0, 360)
-        turn = first_rot.setdefault(name.replace("bent", "complex"), drawn)
+        molecule = name.replace("bent", "complex") if is_built_in(name) else name
+        turn = first_rot.setdefault(molecule, drawn)
         directions.append(spread_directions(recipe.views, turn))
     return np.concatenate(directions)
 
