@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.ndimage
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -96,3 +97,18 @@ def test_what_does_not_fit_together_is_refused() -> None:
         apply_poses(images, identity_poses(3))
     with pytest.raises(ValueError, match="one group"):
         average_in_poses(images, identity_poses(2), np.array([0, 5]), 2)
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (18, 40), (33, 31)])
+def test_interpolation_is_the_cubic_spline_of_scipy(shape: tuple[int, int]) -> None:
+    ny, nx = shape
+    image = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    moved = apply_poses(image[None], make_poses([25.0], [0.3], [-0.4], [1]))[0]
+    y, x = np.mgrid[:ny, :nx]
+    x, y = -(x - nx // 2) - 0.3, y - ny // 2 + 0.4
+    cosine, sine = np.cos(np.radians(25)), np.sin(np.radians(25))
+    places = np.stack([sine * x + cosine * y + ny // 2, cosine * x - sine * y + nx // 2])
+    expected = scipy.ndimage.map_coordinates(image, places, order=3, mode="mirror")
+    inside = (places >= 0).all(axis=0) & (places[0] <= ny - 1) & (places[1] <= nx - 1)
+    assert inside.any()
+    np.testing.assert_allclose(moved[inside], expected[inside], atol=2e-5)

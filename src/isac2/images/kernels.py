@@ -12,18 +12,48 @@ from typing import Any
 import numba
 import numpy as np
 
+from isac2.alignment.backends.lanes import (
+    LANES,
+    broadcast,
+    fma,
+    load,
+    load_fours,
+    multiply,
+    repeat_fours,
+    store,
+    store_sums_of_fours,
+    subtract,
+    transpose,
+    zero,
+)
+
 __all__ = ["add_moved_images", "centre_values", "move_images", "transfer_spectra"]
 
 _POLE = np.sqrt(3.0) - 2.0
 """Pole of the cubic B-spline's inverse filter."""
+
+_PIECES = (
+    (1.0, 4.0, 1.0, 0.0),
+    (-3.0, 0.0, 3.0, 0.0),
+    (3.0, -6.0, 3.0, 0.0),
+    (-1.0, 3.0, -3.0, 1.0),
+)
+"""Six times the factors of powers 0 to 3 of the fraction in the four weights of the spline."""
 
 _HORIZON = 24
 """Terms after which powers of the pole are below single precision."""
 
 
 @numba.njit(nogil=True, cache=True)
-def _spline_coefficients(image: Any, work: Any) -> None:
-    """Fill work, float32 (ny + 3, nx + 3), with an image's B-spline coefficients.
+def _spline_room(ny: int, nx: int) -> Any:
+    """Room for an image's coefficients and for sixteen of its lines, side by side."""
+    lines, line = -(-ny // LANES) * LANES, -(-nx // LANES) * LANES
+    return np.zeros((lines + 3, line + 3), np.float32), np.empty(line * LANES, np.float32)
+
+
+@numba.njit(nogil=True, cache=True)
+def _spline_coefficients(image: Any, work: Any, strip: Any) -> None:
+    """Fill work with an image's B-spline coefficients; work and strip are from `_spline_room`.
 
     The image goes on mirrored about its edge pixels; pixel (y, x) is at work[y + 1, x + 1], the
     margin holds the mirrored coefficients that interpolation at the edge needs.
@@ -33,13 +63,12 @@ def _spline_coefficients(image: Any, work: Any) -> None:
     gain = np.float32(36.0)  # 6 for each axis
     last = pole / (pole * pole - np.float32(1.0))
     # Down the columns: whole rows at a time.
-    for x in range(nx):
-        total = np.float32(0.0)
-        power = np.float32(1.0)
-        for k in range(min(_HORIZON, ny)):
-            total += power * image[k, x]
-            power *= pole
-        work[1, x + 1] = gain * total
+    work[1] = np.float32(0.0)
+    power = gain
+    for k in range(min(_HORIZON, ny)):
+        for x in range(nx):
+            work[1, x + 1] += power * image[k, x]
+        power *= pole
     for y in range(1, ny):
         for x in range(nx):
             work[y + 1, x + 1] = gain * image[y, x] + pole * work[y, x + 1]
@@ -48,22 +77,14 @@ def _spline_coefficients(image: Any, work: Any) -> None:
     for y in range(ny - 2, -1, -1):
         for x in range(nx):
             work[y + 1, x + 1] = pole * (work[y + 2, x + 1] - work[y + 1, x + 1])
-    # Along the rows, all of them at once: within one, each step would wait for the one before.
-    for y in range(1, ny + 1):
-        total = np.float32(0.0)
-        power = np.float32(1.0)
-        for k in range(min(_HORIZON, nx)):
-            total += power * work[y, k + 1]
-            power *= pole
-        work[y, 1] = total
-    for x in range(2, nx + 1):
-        for y in range(1, ny + 1):
-            work[y, x] += pole * work[y, x - 1]
-    for y in range(1, ny + 1):
-        work[y, nx] = last * (work[y, nx] + pole * work[y, nx - 1])
-    for x in range(nx - 1, 0, -1):
-        for y in range(1, ny + 1):
-            work[y, x] = pole * (work[y, x + 1] - work[y, x])
+    # Along the rows, sixteen at once: within one, each step waits for the one before.
+    flat, width = work.ravel(), work.shape[1]
+    for y in range(1, ny + 1, LANES):
+        for x in range(0, nx, LANES):
+            transpose(flat, y * width + x + 1, width, strip, x * LANES, LANES)
+        _filter_lines(strip, nx, pole, last)
+        for x in range(0, nx, LANES):
+            transpose(strip, x * LANES, LANES, flat, y * width + x + 1, width)
     for y in range(1, ny + 1):
         work[y, 0] = work[y, 2]
         work[y, nx + 1] = work[y, nx - 1]
@@ -73,66 +94,92 @@ def _spline_coefficients(image: Any, work: Any) -> None:
     work[ny + 2] = work[ny - 2]
 
 
-@numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
-def _add_spline(coefficients: Any, width: int, start: Any, step: Any, out: Any) -> None:
-    """Add the spline's values along a line to out (n,): at start + k step, k = 0 ... n - 1.
+@numba.njit(nogil=True, cache=True)
+def _filter_lines(strip: Any, nx: int, pole: Any, last: Any) -> None:
+    """Filter sixteen lines of nx pixels, as `_spline_coefficients` does columns; in place."""
+    factors = np.array([pole, last * pole, last])
+    step, end = broadcast(factors, 0), (nx - 1) * LANES
+    value = zero()
+    for k in range(min(_HORIZON, nx) - 1, -1, -1):
+        value = fma(step, value, load(strip, k * LANES))
+    store(strip, 0, value)
+    for at in range(LANES, end + 1, LANES):
+        value = fma(step, value, load(strip, at))
+        store(strip, at, value)
+    before = load(strip, max(end - LANES, 0))
+    value = fma(broadcast(factors, 1), before, multiply(broadcast(factors, 2), value))
+    store(strip, end, value)
+    for at in range(end - LANES, -1, -LANES):
+        value = multiply(step, subtract(value, load(strip, at)))
+        store(strip, at, value)
 
-    coefficients float32 (height * width,), flat, so that the loop is one of vectors; start and step
-    (x, y), places of the image within its edge pixels.
+
+@numba.njit(nogil=True, cache=True)
+def _find_places(start: Any, step: Any, width: int, count: int, room: Any, first: Any) -> None:
+    """Split places along a line into pixels and what is beyond them.
+
+    start and step (x, y), room float32 (2, >= count made up to fours) for the fractions of x and y,
+    first int64 (>= count made up to fours) for the place of the pixel in flat rows of `width`.
     """
-    one, sixth = np.float32(1.0), np.float32(1.0 / 6.0)
-    wide, n1, n2, n3 = np.uint32(width), np.uint32(1), np.uint32(2), np.uint32(3)
-    x, y = np.float32(start[0]), np.float32(start[1])
-    dx, dy = np.float32(step[0]), np.float32(step[1])
+    for k in range(-(-count // 4) * 4):
+        n = np.float32(min(k, count - 1))
+        x = np.float32(start[0]) + n * np.float32(step[0])
+        y = np.float32(start[1]) + n * np.float32(step[1])
+        column, row = np.int32(x), np.int32(y)
+        room[0, k], room[1, k] = x - np.float32(column), y - np.float32(row)
+        first[k] = row * width + column
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_spline(
+    coefficients: Any, width: int, first: Any, room: Any, tables: Any, out: Any
+) -> None:
+    """Add the spline's values at places from `_find_places` to out (n,).
+
+    coefficients float32 (height * width,), flat; tables: from `_spline_tables`. Four places at a
+    time: the 4 x 4 coefficients that each needs are four times four lanes.
+    """
+    x_fraction, y_fraction, values = room[0], room[1], room[2]
+    c0, c1, c2, c3 = load(tables, 0), load(tables, 16), load(tables, 32), load(tables, 48)
+    sixth, half = load(tables, 64), load(tables, 80)
+    for k in range(0, out.size, 4):
+        x, y = repeat_fours(x_fraction, k), repeat_fours(y_fraction, k)
+        along = fma(x, fma(x, fma(x, c3, c2), c1), c0)
+        square = multiply(y, y)
+        last = multiply(sixth, multiply(square, y))
+        # the four weights down the columns, from the last to the first, as their cubes make them
+        w1 = fma(square, fma(half, y, load(tables, 96)), load(tables, 112))
+        rest = subtract(load(tables, 128), y)
+        w0 = multiply(sixth, multiply(multiply(rest, rest), rest))
+        w2 = subtract(subtract(subtract(load(tables, 128), w0), w1), last)
+        i, j, m, n = first[k], first[k + 1], first[k + 2], first[k + 3]
+        down = multiply(w0, load_fours(coefficients, i, j, m, n))
+        i, j, m, n = i + width, j + width, m + width, n + width
+        down = fma(w1, load_fours(coefficients, i, j, m, n), down)
+        i, j, m, n = i + width, j + width, m + width, n + width
+        down = fma(w2, load_fours(coefficients, i, j, m, n), down)
+        i, j, m, n = i + width, j + width, m + width, n + width
+        down = fma(last, load_fours(coefficients, i, j, m, n), down)
+        store_sums_of_fours(values, k, multiply(along, down))
     for k in range(out.size):
-        u, v = x + np.float32(k) * dx, y + np.float32(k) * dy
-        column, row = np.int32(u), np.int32(v)
-        u, v = u - np.float32(column), v - np.float32(row)
-        u1, v1 = one - u, one - v
-        a0 = v1 * v1 * v1 * sixth
-        a3 = v * v * v * sixth
-        a1 = np.float32(4.0) * sixth - v * v * (one - np.float32(0.5) * v)
-        a2 = one - a0 - a1 - a3
-        b0 = u1 * u1 * u1 * sixth
-        b3 = u * u * u * sixth
-        b1 = np.float32(4.0) * sixth - u * u * (one - np.float32(0.5) * u)
-        b2 = one - b0 - b1 - b3
-        # unsigned, because a signed index might be meant to count from the end
-        c0 = np.uint32(np.uint32(row) * wide + np.uint32(column))
-        c1 = np.uint32(c0 + wide)
-        c2 = np.uint32(c1 + wide)
-        c3 = np.uint32(c2 + wide)
-        f = coefficients
-        out[k] += (
-            a0
-            * (
-                b0 * f[c0]
-                + b1 * f[np.uint32(c0 + n1)]
-                + b2 * f[np.uint32(c0 + n2)]
-                + b3 * f[np.uint32(c0 + n3)]
-            )
-            + a1
-            * (
-                b0 * f[c1]
-                + b1 * f[np.uint32(c1 + n1)]
-                + b2 * f[np.uint32(c1 + n2)]
-                + b3 * f[np.uint32(c1 + n3)]
-            )
-            + a2
-            * (
-                b0 * f[c2]
-                + b1 * f[np.uint32(c2 + n1)]
-                + b2 * f[np.uint32(c2 + n2)]
-                + b3 * f[np.uint32(c2 + n3)]
-            )
-            + a3
-            * (
-                b0 * f[c3]
-                + b1 * f[np.uint32(c3 + n1)]
-                + b2 * f[np.uint32(c3 + n2)]
-                + b3 * f[np.uint32(c3 + n3)]
-            )
-        )
+        out[k] += values[k]
+
+
+@numba.njit(nogil=True, cache=True)
+def _spline_tables() -> Any:
+    """Numbers of the cubic B-spline's four pieces, sixteen lanes each, for `_add_spline`.
+
+    The powers 0 to 3 of the fraction in each of the four weights, four times over; then 1/6, 1/2,
+    -1, 2/3 and 1.
+    """
+    tables = np.empty(9 * 16, np.float32)
+    for lane in range(16):
+        piece = lane % 4
+        for power in range(4):
+            tables[16 * power + lane] = _PIECES[power][piece] / 6.0
+        for n in range(5):
+            tables[64 + 16 * n + lane] = (1.0 / 6.0, 0.5, -1.0, 2.0 / 3.0, 1.0)[n]
+    return tables
 
 
 @numba.njit(nogil=True, cache=True)
@@ -142,11 +189,14 @@ def _is_inside(image: Any, x: float, y: float) -> bool:
 
 
 @numba.njit(nogil=True, cache=True)
-def _move_image(image: Any, work: Any, pose: Any, out: Any) -> None:
+def _move_image(
+    image: Any, work: Any, pose: Any, tables: Any, places: Any, room: Any, out: Any
+) -> None:
     """Add one moved image to out; pose is (cos, sin, tx, ty, sign of x).
 
     The pixel at v' comes from v = R^-1 (M v' - t). A place outside the image gives the pixel that
-    stands at v' before the move: background of the right level.
+    stands at v' before the move: background of the right level. tables from `_spline_tables`;
+    places int64 (>= nx + 3,) and room float32 (3, >= nx + 3) are scratch.
     """
     ny, nx = image.shape
     cy, cx = ny // 2, nx // 2
@@ -167,18 +217,22 @@ def _move_image(image: Any, work: Any, pose: Any, out: Any) -> None:
         for i in range(last, nx):
             out[j, i] += image[j, i]
         start = (u + first * dx, v + first * dy)
-        _add_spline(work.ravel(), work.shape[1], start, (dx, dy), out[j, first:last])
+        if first < last:
+            _find_places(start, (dx, dy), work.shape[1], last - first, room, places)
+            line = out[j, first:last]
+            _add_spline(work.ravel(), work.shape[1], places, room, tables, line)
 
 
 @numba.njit(nogil=True, cache=True)
 def move_images(images: Any, poses: Any, out: Any) -> None:
     """Move images (n, ny, nx) by poses float64 (n, 5) into out float32 (n, ny, nx)."""
     ny, nx = images.shape[1:]
-    work = np.empty((ny + 3, nx + 3), np.float32)
+    (work, strip), tables = _spline_room(ny, nx), _spline_tables()
+    places, room = np.empty(nx + 3, np.int64), np.empty((3, nx + 3), np.float32)
     for k in range(images.shape[0]):
-        _spline_coefficients(images[k], work)
+        _spline_coefficients(images[k], work, strip)
         out[k] = 0.0
-        _move_image(images[k], work, poses[k], out[k])
+        _move_image(images[k], work, poses[k], tables, places, room, out[k])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -189,11 +243,12 @@ def add_moved_images(images: Any, poses: Any, groups: Any, sums: Any) -> None:
     (groups, ny, nx).
     """
     ny, nx = images.shape[1:]
-    work = np.empty((ny + 3, nx + 3), np.float32)
+    (work, strip), tables = _spline_room(ny, nx), _spline_tables()
+    places, room = np.empty(nx + 3, np.int64), np.empty((3, nx + 3), np.float32)
     for k in range(images.shape[0]):
         if groups[k] >= 0:
-            _spline_coefficients(images[k], work)
-            _move_image(images[k], work, poses[k], sums[groups[k]])
+            _spline_coefficients(images[k], work, strip)
+            _move_image(images[k], work, poses[k], tables, places, room, sums[groups[k]])
 
 
 @numba.njit(nogil=True, cache=True)

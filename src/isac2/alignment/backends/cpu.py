@@ -210,6 +210,8 @@ def ring_bank(
     """
     packing, n_shifts = packing_of(geometry), len(table.shifts)
     count = -(-rows.size // LANES) * LANES
+    images = images.view()
+    images.flags.writeable = False  # one type for the compiler, wherever they come from
     whole = np.floor(centres)
     corners = whole.astype(np.int64) - table.window // 2 - (_TAPS // 2 - 1)
     taps = np.zeros((2, _TAPS, count), np.float32)
@@ -217,7 +219,7 @@ def ring_bank(
     values = aligned_empty(count, packing.size * n_shifts)
     grid = (table.place, table.left, table.top, table.x_weights.ravel(), table.y_weights.ravel())
     sampling.fill_bank(
-        images, rows, corners, taps, table.window, grid,
+        images, np.ascontiguousarray(rows), corners, taps, table.window, grid,
         (geometry.lengths, geometry.starts, packing.ring_blocks, geometry.weights),
         packing.matrices, (*packing.blocks, packing.first_rings), normalise, values,
     )  # fmt: skip
@@ -309,7 +311,7 @@ def find_peaks(
         np.empty(shape), np.empty(shape, np.int8),
     )  # fmt: skip
     correlation.find_peaks(
-        bank.values, owners, references.values, bank.packing.blocks,
+        bank.values, np.ascontiguousarray(owners), references.values, bank.packing.blocks,
         (table.shifts, table.neighbours), (fine.table, coarse.table if coarse else _NO_GRID),
         fine.padded_angles, fine.step if refine else 0.0, _margins(bank, references, coarse),
         _signs(), (peaks.value, peaks.shift, peaks.move, peaks.angle, peaks.mirror),

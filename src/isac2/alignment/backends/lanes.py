@@ -26,10 +26,13 @@ __all__ = [
     "fma",
     "largest",
     "load",
+    "load_fours",
     "maximum",
     "multiply",
     "products",
+    "repeat_fours",
     "store",
+    "store_sums_of_fours",
     "subtract",
     "transpose",
     "zero",
@@ -37,6 +40,7 @@ __all__ = [
 
 LANES = 16
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
+_FOUR = ir.VectorType(ir.FloatType(), 4)
 _INDEX = ir.IntType(32)
 _FLOAT_BYTES = 4
 
@@ -70,12 +74,21 @@ def _element(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.gep(data, [index])
 
 
+def _shuffled(builder: Any, a: Any, b: Any, order: list[int]) -> Any:
+    """Vector of some lanes of two, which are counted on from one to the other."""
+    return builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, len(order)), order))
+
+
+def _joined(builder: Any, a: Any, b: Any) -> Any:
+    """One vector behind the other."""
+    return _shuffled(builder, a, b, list(range(2 * a.type.count)))
+
+
 def _filled(builder: Any, value: Any) -> Any:
     """Vector with the same value in all lanes."""
     nothing = ir.Constant(_VECTOR, ir.Undefined)
     first = builder.insert_element(nothing, value, ir.Constant(_INDEX, 0))
-    order = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
-    return builder.shuffle_vector(first, nothing, order)
+    return _shuffled(builder, first, nothing, [0] * LANES)
 
 
 def _call(name: str, builder: Any, arguments: list[Any]) -> Any:
@@ -115,8 +128,7 @@ def _transposed(builder: Any, vectors: list[Any]) -> list[Any]:
                 low = [k if k & half == 0 else LANES + k - half for k in range(LANES)]
                 high = [k + half if k & half == 0 else LANES + k for k in range(LANES)]
                 for place, order in ((n, low), (n + half, high)):
-                    mask = ir.Constant(ir.VectorType(_INDEX, LANES), order)
-                    turned[place] = builder.shuffle_vector(a, b, mask)
+                    turned[place] = _shuffled(builder, a, b, order)
         half //= 2
     return turned
 
@@ -256,8 +268,7 @@ def largest(typing: Any, a: Any) -> Any:
         value, half = arguments[0], LANES // 2
         while half:
             turned = [(lane + half) % LANES for lane in range(LANES)]
-            order = ir.Constant(ir.VectorType(_INDEX, LANES), turned)
-            value = _larger(builder, value, builder.shuffle_vector(value, value, order))
+            value = _larger(builder, value, _shuffled(builder, value, value, turned))
             half //= 2
         return builder.extract_element(value, ir.Constant(_INDEX, 0))
 
@@ -311,3 +322,48 @@ def products(
     return types.void(
         samples, index, index, index, index, matrix, index, target, index, index
     ), generate
+
+
+@_instruction
+def load_fours(typing: Any, array: Any, first: Any, second: Any, third: Any, fourth: Any) -> Any:
+    """Four times four elements of a flat float32 array, from four places on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        fours = []
+        for place in arguments[1:]:
+            pointer = _element(context, builder, signature.args[0], arguments[0], place)
+            pointer = builder.bitcast(pointer, _FOUR.as_pointer())
+            fours.append(builder.load(pointer, align=_FLOAT_BYTES))
+        halves = [_joined(builder, *fours[:2]), _joined(builder, *fours[2:])]
+        return _joined(builder, *halves)
+
+    index = types.intp
+    return _lanes(array, index, index, index, index), generate
+
+
+@_instruction
+def repeat_fours(typing: Any, array: Any, index: Any) -> Any:
+    """Four elements of a flat float32 array from `index` on, each in four lanes."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer = _element(context, builder, signature.args[0], *arguments)
+        four = builder.load(builder.bitcast(pointer, _FOUR.as_pointer()), align=_FLOAT_BYTES)
+        return _shuffled(builder, four, four, [lane // 4 for lane in range(LANES)])
+
+    return _lanes(array, types.intp), generate
+
+
+@_instruction
+def store_sums_of_fours(typing: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write the sums of lanes 0 to 3, 4 to 7, 8 to 11 and 12 to 15 from `index` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        whole = arguments[2]
+        parts = [_shuffled(builder, whole, whole, list(range(lane, LANES, 4))) for lane in range(4)]
+        low, high = builder.fadd(parts[0], parts[1]), builder.fadd(parts[2], parts[3])
+        pointer = _element(context, builder, signature.args[0], *arguments[:2])
+        pointer = builder.bitcast(pointer, _FOUR.as_pointer())
+        builder.store(builder.fadd(low, high), pointer, align=_FLOAT_BYTES)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, _lanes), generate
