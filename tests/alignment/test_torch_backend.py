@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import Backend, cpu, find_device, open_backend
+from isac2.alignment.backends import Backend, cpu, open_backend
 from isac2.alignment.prealignment import pre_align
 from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
 from isac2.alignment.search import (
@@ -20,7 +20,7 @@ from isac2.alignment.search import (
     search_assign_align,
 )
 from isac2.alignment.space import SearchSpace
-from isac2.errors import RunError
+from isac2.devices import find_device
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, make_poses, pixel_error
@@ -218,6 +218,7 @@ def test_blocks_of_any_size_give_the_same(
     images: NDArray[np.float32], references: NDArray[np.float32]
 ) -> None:
     from isac2.alignment.backends.torch_backend import TorchBackend
+    from isac2.devices.torch_devices import Devices
 
     geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
     rows, middle = np.arange(20), np.zeros((20, 2))
@@ -230,30 +231,13 @@ def test_blocks_of_any_size_give_the_same(
         peaks = backend.find_peaks(bank, rows * 0, compared, (angles, None), table)
         return [found, peaks.value, backend.add_rotated(bank, rows % 2, 2, 5, peaks)]
 
-    whole = everything(TorchBackend(["cpu"], memory_in_bytes=2**28))
+    whole = everything(TorchBackend(Devices(["cpu"], 2**28)))
     # less than an image and a reference need: one of each at a time
     for memory in (1, 2**20):
         for found, expected in zip(
-            everything(TorchBackend(["cpu"], memory)), whole, strict=True
+            everything(TorchBackend(Devices(["cpu"], memory))), whole, strict=True
         ):  # fmt: skip
             np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_threads_take_the_devices_in_turn() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-    from threading import Barrier
-
-    from isac2.alignment.backends.torch_devices import Devices
-
-    devices, together = Devices(["cpu:0", "cpu:1"]), Barrier(4)
-
-    def mine(number: int) -> list[str]:
-        together.wait()  # so that each thread has one
-        return [str(devices.mine()), str(devices.mine())]
-
-    with ThreadPoolExecutor(4) as executor:
-        found = sorted(executor.map(mine, range(4)))
-    assert found == [["cpu:0"] * 2, ["cpu:0"] * 2, ["cpu:1"] * 2, ["cpu:1"] * 2]
 
 
 def test_devices_share_the_blocks_of_a_search(
@@ -263,30 +247,15 @@ def test_devices_share_the_blocks_of_a_search(
     centres: NDArray[np.float64],
 ) -> None:
     from isac2.alignment.backends.torch_backend import TorchBackend
+    from isac2.devices.torch_devices import Devices
 
     given = images, np.arange(COUNT), centres, references
     alone = search(*given, ON_TORCH, SerialWorkers(), FREQUENCY)
-    both = TorchBackend(["cpu:0", "cpu:1"])
+    both = TorchBackend(Devices(["cpu:0", "cpu:1"]))
     monkeypatch.setattr("isac2.alignment.space.open_backend", lambda device: both)
     with open_workers(3) as workers:
         shared = search(*given, ON_TORCH, workers, FREQUENCY)
     np.testing.assert_array_equal(shared, alone)
-
-
-def test_a_full_memory_is_said_in_one_sentence() -> None:
-    import torch
-
-    from isac2.alignment.backends.torch_devices import Devices
-
-    device = torch.device("cuda:0")  # only named: nothing is asked of it
-
-    def fill() -> None:
-        with Devices(["cuda:0"], memory_in_bytes=7).alone_on(device) as memory:
-            assert memory == 7
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(RunError, match="The memory of cuda:0 is full"):
-        fill()
 
 
 def test_references_of_one_device_are_copied_to_another(

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from isac2.after.base import BaseRun, open_base_run
 from isac2.after.centre_new import centre_new_particles
 from isac2.after.working_images import extend_working_images
-from isac2.alignment.backends import find_device
 from isac2.alignment.space import Frames
 from isac2.clustering.confirm import recall_images
 from isac2.clustering.state import IsacState, StableGroup
+from isac2.devices import find_device
 from isac2.errors import InputError
 from isac2.poses import identity_poses
 from isac2.run.beginning import begin_run, saying_how_to_go_on

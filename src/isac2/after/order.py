@@ -54,7 +54,7 @@ class OrderOptions:
         Text file for the correlations of all pairs: rows ``i j correlation``, i < j, from 0.
     threads : int
     device : str
-        What computes the alignments, as `isac2.alignment.backends.find_device` takes it.
+        What computes the alignments, as `isac2.devices.find_device` takes it.
     """
 
     radius: int | None = None

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from isac2.after.base import open_base_run
 from isac2.after.choose import Choice, chosen_particles
-from isac2.alignment.backends import find_device
 from isac2.classes.select_files import open_run_classes
+from isac2.devices import find_device
 from isac2.errors import InputError
 from isac2.run.beginning import begin_run, saying_how_to_go_on
 from isac2.run.communication import OneRank, Ranks

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from isac2.alignment.backends import count_gpus, find_device
+from isac2.devices import count_gpus, find_device
 from isac2.run.communication import Ranks
 from isac2.run.cores import CGROUP, available_cores, limited_cores, own_cores
 from isac2.workers import SerialWorkers, Workers

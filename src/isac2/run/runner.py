@@ -14,12 +14,12 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import find_device
 from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
 from isac2.clustering.sac import search_space
 from isac2.clustering.state import IsacState
+from isac2.devices import find_device
 from isac2.files import write_text_atomic
 from isac2.images.resample import resample
 from isac2.run.beginning import (

@@ -13,7 +13,6 @@ at all angles.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from isac2.alignment.backends.cpu import AngleGrid, Peaks
-from isac2.alignment.backends.torch_devices import Devices
 from isac2.alignment.backends.torch_sampling import RingSampler
 from isac2.alignment.rings import RingGeometry, SamplingTable
+from isac2.devices.torch_devices import Devices, Same, in_parts
 
 __all__ = ["AngleTable", "RadialFilter", "References", "RingBank", "TorchBackend"]
 
@@ -115,34 +114,14 @@ class AngleTable:
         return cls(torch.from_numpy(a).to(device), torch.from_numpy(flat).to(device), len(order))
 
 
-class _Same:
-    """Stands for an object in a table of what was made from it: the same one, not an equal one."""
-
-    def __init__(self, thing: Any) -> None:
-        self.thing = thing
-
-    def __hash__(self) -> int:
-        return id(self.thing)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.thing is self.thing
-
-
 @lru_cache(maxsize=32)
-def _sampler(device: Device, geometry: RingGeometry, table: _Same) -> RingSampler:
+def _sampler(device: Device, geometry: RingGeometry, table: Same) -> RingSampler:
     return RingSampler.on(device, geometry, table.thing)
 
 
 @lru_cache(maxsize=64)
-def _angle_table(device: Device, grid: _Same) -> AngleTable:
+def _angle_table(device: Device, grid: Same) -> AngleTable:
     return AngleTable.on(device, grid.thing)
-
-
-def _parts(count: int, limit: int) -> Iterator[slice]:
-    """Cut a number of things into parts of at most so many, at least one each."""
-    size = max(1, min(count, limit))
-    for first in range(0, count, size):
-        yield slice(first, min(first + size, count))
 
 
 class TorchBackend:
@@ -150,14 +129,12 @@ class TorchBackend:
 
     Parameters
     ----------
-    names : list of str
-        Devices that share the work, as torch names them.
-    memory_in_bytes : int, optional
-        What one step may take; by default a share of what is free on the device.
+    devices : Devices
+        That share the work.
     """
 
-    def __init__(self, names: list[str], memory_in_bytes: int | None = None) -> None:
-        self._devices = Devices(names, memory_in_bytes)
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
 
     @property
     def images_a_block(self) -> int:
@@ -175,12 +152,12 @@ class TorchBackend:
     ) -> RingBank:
         """Sample images on rings at every translation around its centre, and transform."""
         device = self._devices.mine()
-        sampler = _sampler(device, geometry, _Same(table))
+        sampler = _sampler(device, geometry, Same(table))
         shape = geometry.n_orders, len(rows), len(table.shifts), 2 * len(geometry.radii)
         with self._devices.alone_on(device) as memory:
             values = torch.zeros(shape, device=device)
-            for some in _parts(len(rows), memory // sampler.bytes_an_image):
-                pixels = torch.from_numpy(np.asarray(images[rows[some]], np.float32)).to(device)
+            for some in in_parts(len(rows), memory // sampler.bytes_an_image):
+                pixels = _taken(images, rows[some]).to(device)
                 sampler.coefficients(pixels, centres[some], normalise, values[:, some])
         return RingBank(values, geometry)
 
@@ -206,14 +183,14 @@ class TorchBackend:
         `coarse` is not needed: all translations are tried with all angles.
         """
         device = bank.values.device
-        table, rows = _angle_table(device, _Same(angles)), references.rows(device)
+        table, rows = _angle_table(device, Same(angles)), references.rows(device)
         _, b, s, _ = bank.values.shape
         count = rows.shape[3]
         found = torch.empty((count, b), device=device)
         with self._devices.alone_on(device) as memory:
             pairs = memory // (_FLOAT_BYTES * s * (4 * table.n_orders + 2 * len(table.angles)))
-            for images in _parts(b, pairs):
-                for some in _parts(count, pairs // (images.stop - images.start)):
+            for images in in_parts(b, pairs):
+                for some in in_parts(count, pairs // (images.stop - images.start)):
                     values = bank.values[: table.n_orders, images]
                     found[some, images] = _largest(values, rows[:, 0, :, some], table)
             return _on_host(found.T)
@@ -229,14 +206,14 @@ class TorchBackend:
     ) -> Peaks:
         """Best correlation of every image with its owner's references, and its pose."""
         device, grid = bank.values.device, angles[0]
-        tried, rows = _angle_table(device, _Same(grid)), references.rows(device)
+        tried, rows = _angle_table(device, Same(grid)), references.rows(device)
         kinds = torch.from_numpy(np.ascontiguousarray(owners)).to(device)
         n, (_, _, s, width), k = tried.n_orders, bank.values.shape, rows.shape[3]
         one = k * (s * (8 * n + 2 * len(tried.angles)) + 4 * n * width)
         step = grid.step if refine else 0.0
         found: list[list[NDArray[Any]]] = []
         with self._devices.alone_on(device) as memory:
-            for some in _parts(len(owners), memory // (_FLOAT_BYTES * one)):
+            for some in in_parts(len(owners), memory // (_FLOAT_BYTES * one)):
                 lanes = _lanes(bank.values[:n, some], rows[:n, kinds[some]])
                 found.append([_on_host(part) for part in _peaks(lanes, tried, step)])
         value, lane, angle, heights = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -256,7 +233,7 @@ class TorchBackend:
         belongs[torch.from_numpy(owners).to(device), torch.arange(b, device=device)] = 1.0
         total = torch.zeros((count, k, len(bank.values), width), device=device)
         with self._devices.alone_on(device) as memory:
-            for some in _parts(b, memory // (_FLOAT_BYTES * 4 * k * n_orders * width)):
+            for some in in_parts(b, memory // (_FLOAT_BYTES * 4 * k * n_orders * width)):
                 turned = _rotated(bank.values[:n_orders, some], peaks, some)  # (m, b, k, 2 r)
                 total[:, :, :n_orders] += torch.einsum("jb,mbkv->jkmv", belongs[:, some], turned)
             return _on_host(total.view(count, k, -1))
@@ -282,6 +259,13 @@ class TorchBackend:
         matrices = along_radius.matrices.to(device)
         out[:orders] = torch.einsum("mrq,jkmxq->mjkxr", matrices, sums[:, :, :orders])
         return References(out.view(geometry.n_orders, j, k, 2 * rings), geometry)
+
+
+def _taken(images: NDArray[np.float32] | Tensor, rows: NDArray[np.int64]) -> Tensor:
+    """Some of the images, where they are: on a device already when a backend has made them."""
+    if isinstance(images, torch.Tensor):
+        return images[torch.from_numpy(rows).to(images.device)]
+    return torch.from_numpy(np.asarray(images[rows], np.float32))
 
 
 def _on_host(values: Tensor) -> NDArray[Any]:
