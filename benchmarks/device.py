@@ -1,8 +1,9 @@
 """How fast a device is, beside its own rate of matrix products, and whether it finds the same.
 
 Run: python benchmarks/device.py --device cuda (or cuda:0, cpu, torch:cpu); --threads for several
-blocks at a time, --images and --references for other sizes. Times are the wall's on a GPU, on the
-processor those of the processor. The comparison with the CPU backend is on a part of the images.
+blocks at a time, --images and --references for other sizes, --particles for a whole run of so many
+(50,000 on a GPU, none elsewhere). Times are the wall's on a GPU, on the processor those of the
+processor. The comparison with the CPU backend is on a part of the images.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends import find_device
 from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
 from isac2.alignment.search import (
     align_to_assigned,
@@ -31,14 +33,27 @@ from isac2.alignment.search import (
     search,
 )
 from isac2.alignment.space import SearchSpace
+from isac2.classes.beautify import BeautifyParameters, beautify_prepared, prepare_members
+from isac2.classes.evaluate_files import evaluate_run
+from isac2.devices import find_device
+from isac2.images.backends import open_image_backend
+from isac2.images.ctf import CtfParameters
 from isac2.images.filters import end_of_pass_band, tanh_low_pass
-from isac2.poses import pixel_error
+from isac2.images.preparation import PreparationParameters, plan_preparation
+from isac2.images.transform import apply_poses
+from isac2.poses import invert, make_poses, pixel_error
+from isac2.run.displays import SilentDisplay
+from isac2.run.options import Settings
 from isac2.run.parallel import open_workers
+from isac2.run.runner import run_isac
+from isac2.simulate import Recipe, simulate_stack
 from isac2.workers import SerialWorkers, Workers
 
 RADIUS, BOX, CUTOFF, FALLOFF, SIGNAL_TO_NOISE = 29, 76, 0.2, 0.2, 0.1
 ROUNDS, RUNS, GROUP, GROUPS = 30, 5, 200, 8
 COMPARED = 512
+PICKED_BOX, PICKED_RADIUS, PIXEL = 256, 100, 1.2  # of particles as they are picked
+IMAGES_A_PART, PARTS = 64, 16
 
 
 @dataclass(frozen=True)
@@ -154,6 +169,87 @@ def measure_rounds(work: Work, workers: Workers) -> None:
     print(f"round     {each:8.2f} us an image and round of reference-free alignment")
 
 
+def picked(count: int) -> tuple[NDArray[np.float32], CtfParameters]:
+    """Noise as large as picked particles are, and CTFs."""
+    images = np.random.default_rng(2).normal(size=(count, PICKED_BOX, PICKED_BOX))
+    values = (np.linspace(9e3, 2e4, count), 14000.0, 30.0, 300.0, 2.7, 0.1, 0.0)
+    return images.astype(np.float32), CtfParameters(*(np.asarray(value) for value in values))
+
+
+def measure_preparation(work: Work, workers: Workers) -> None:
+    """Phase-flip, shift, resample and normalise parts of images, here and as on the processor."""
+    images, ctf = picked(IMAGES_A_PART)
+    plan = plan_preparation(
+        PICKED_BOX, PreparationParameters(radius=PICKED_RADIUS, target_radius=RADIUS, box=BOX)
+    )
+    shifts = np.random.default_rng(3).uniform(-2, 2, (IMAGES_A_PART, 2))
+    given = images, shifts, plan, ctf, PIXEL
+    backend = open_image_backend(work.device)
+    parts = parts_on(work, workers)
+    cost = work.seconds(lambda: workers.map(lambda _: backend.prepare(*given), range(parts)))
+    expected, found = open_image_backend("cpu").prepare(*given)[0], backend.prepare(*given)[0]
+    print(
+        f"prepare   {parts * IMAGES_A_PART / cost:8.0f} images of {PICKED_BOX} px a second, not "
+        f"read; {relative(found, expected):.1e} from cpu"
+    )
+
+
+def measure_averaging(work: Work, workers: Workers) -> None:
+    """Beautify classes of two parts, without their files, here and as on the processor."""
+    images, ctf = picked(2 * IMAGES_A_PART)
+    random = np.random.default_rng(4)
+    x, y = random.uniform(-3, 3, (2, len(images)))
+    poses = make_poses(random.uniform(0, 360, len(images)), x, y, np.arange(len(images)) % 2)
+    shape = tanh_low_pass(
+        random.normal(size=(1, PICKED_BOX, PICKED_BOX)).astype(np.float32), 0.1, FALLOFF
+    )
+    images += apply_poses(np.repeat(shape / shape.std(), len(images), axis=0), invert(poses))
+
+    def average(device: str) -> NDArray[np.float32]:
+        parameters = BeautifyParameters(PICKED_RADIUS, PIXEL, device=device)
+        parts = (
+            prepare_members(images[start : start + IMAGES_A_PART], parameters)
+            for start in range(0, len(images), IMAGES_A_PART)
+        )
+        return beautify_prepared(parts, poses, parameters, ctf).average
+
+    classes = max(1, parts_on(work, workers) // 2)
+    cost = work.seconds(lambda: workers.map(lambda _: average(work.device), range(classes)))
+    print(
+        f"beautify  {classes * len(images) / cost:8.0f} images of {PICKED_BOX} px a second, not "
+        f"read; {relative(average(work.device), average('cpu')):.1e} from cpu"
+    )
+
+
+def parts_on(work: Work, workers: Workers) -> int:
+    """How many parts are enough to be timed."""
+    return PARTS if work.device.startswith("cuda") else workers.count
+
+
+def relative(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Norm of the difference, over the norm."""
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def measure_run(work: Work, particles: int, threads: int) -> None:
+    """Simulate particles, and classify them from star to report."""
+    recipe = Recipe(particles, 128, 2.0, views=64, snr=0.1, junk_fraction=0.1)
+    settings = Settings(
+        radius=42, phase_flip=True, images_per_group=200, seed=1,
+        threads=threads, device=work.device,
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        stack, out = simulate_stack(recipe, Path(name) / "particles"), Path(name) / "run"
+        start = time.perf_counter()
+        run_isac(stack.star, out, settings, SilentDisplay())
+        cost = time.perf_counter() - start
+        result = evaluate_run(out, stack.truth)
+    print(
+        f"run       {cost:8.1f} s of the clock for {particles} particles of {recipe.box} px; "
+        f"purity {result.purity:.3f}, accounted {result.good_accounted:.1%}"
+    )
+
+
 def compare(work: Work) -> None:
     """Hold similarities and poses against the exhaustive search of the CPU backend."""
     count = min(COMPARED, len(work.images))
@@ -181,14 +277,22 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--references", type=int, default=250)
+    parser.add_argument("--particles", type=int)
     words = parser.parse_args()
     work = make_work(find_device(words.device), words.images, words.references)
+    particles = words.particles
+    if particles is None:
+        particles = 50_000 if work.device.startswith("cuda") else 0
     print(f"device    {work.device}: {len(work.images)} images, {len(work.references)} references")
     print(f"          {words.threads} threads; {len(work.space.shifts())} translations")
     with open_workers(words.threads) as workers:
         compare(work)
         measure_pairs(work, workers)
         measure_rounds(work, workers)
+        measure_preparation(work, workers)
+        measure_averaging(work, workers)
+    if particles:
+        measure_run(work, particles, words.threads)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def words_of(verb: str, world: Any, out: Path) -> list[str]:
 def test_the_help_has_the_words(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"{METAVAR} What computes the alignments: the processor, all GPUs" in shown
+    assert f"{METAVAR} What computes alignments and images: the processor, all GPUs" in shown
 
 
 @pytest.mark.parametrize("verb", ["assign", "beautify", "order", "rerun"])

@@ -23,7 +23,7 @@ from isac2.images.ctf import CtfParameters, ctf_2d
 from isac2.images.filters import tanh_low_pass
 from isac2.images.spectra import fourier_ring_correlation
 from isac2.images.transform import apply_poses
-from isac2.poses import PoseArray, compose, invert, make_poses
+from isac2.poses import PoseArray, compose, invert, make_poses, pixel_error
 
 COUNT, BOX, PIXEL, RADIUS = 60, 48, 3.0, 15
 PLAIN = Adjustment("no_adjustment")
@@ -173,3 +173,32 @@ def test_parts_give_the_same_bytes_as_all_at_once(
         )
         parted = beautify_prepared(parts, poses, parameters, known)
         assert parted.average.tobytes() == whole.average.tobytes()
+
+
+@pytest.mark.parametrize("local", [None, LocalAlignment(1.0, 0.5, None, 2)])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_averages_on_torch_are_the_same(
+    images: NDArray[np.float32],
+    poses: PoseArray,
+    ctf: CtfParameters,
+    local: LocalAlignment | None,
+    corrected: bool,
+) -> None:
+    pytest.importorskip(
+        "torch", reason="torch is not installed (pip install 'isac2[gpu]'): it averages nothing"
+    )
+    found = []
+    for device in ("cpu", "torch:cpu"):
+        parameters = BeautifyParameters(RADIUS, PIXEL, PLAIN, None, local, device)
+        parts = (prepare_members(images[n : n + 25], parameters) for n in range(0, COUNT, 25))
+        known = ctf if corrected else None
+        found.append(beautify_prepared(parts, poses, parameters, known, np.arange(COUNT) % 7 == 0))
+    here, there = found
+    # rounding may take one image to a neighbouring translation
+    limit = 2e-6 if local is None else 1e-3
+    apart = np.linalg.norm(there.average - here.average) / np.linalg.norm(here.average)
+    assert apart < limit
+    np.testing.assert_allclose(
+        there.curve.correlation, here.curve.correlation, atol=1e-4 if local is None else 0.02
+    )
+    assert pixel_error(np.stack([there.poses, here.poses]), RADIUS).mean() < 1e-2

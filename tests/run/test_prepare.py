@@ -106,6 +106,29 @@ def test_the_file_is_the_same_for_any_workers_and_holds_prepared_images(
 
 
 @pytest.mark.usefixtures("small_blocks")
+def test_devices_share_the_blocks(
+    stack: MemoryStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(
+        "torch", reason="torch is not installed (pip install 'isac2[gpu]'): it prepares nothing"
+    )
+    from isac2.devices.torch_devices import Devices
+    from isac2.images.backends.torch_backend import TorchImageBackend
+
+    stack.pixels[3] = 1.0
+    given = stack, np.linspace(-2, 2, 2 * COUNT).reshape(COUNT, 2)
+    options = settings(phase_flip=True)
+    expected = prepare_working_stack(*given, options, tmp_path / "a.npy", SerialWorkers())
+    both = TorchImageBackend(Devices(["cpu:0", "cpu:1"]))
+    monkeypatch.setattr(prepare, "open_image_backend", lambda device: {"torch:cpu": both}[device])
+    options = replace(options, device="torch:cpu")
+    with open_workers(3) as workers:
+        found = prepare_working_stack(*given, options, tmp_path / "b.npy", workers)
+    assert found.unusable.tolist() == expected.unusable.tolist() == [3]
+    np.testing.assert_allclose(found.images, expected.images, atol=2e-5)
+
+
+@pytest.mark.usefixtures("small_blocks")
 def test_unusable_images_are_listed_by_id_and_can_be_read_again(
     stack: MemoryStack, tmp_path: Path
 ) -> None:

@@ -76,7 +76,7 @@ class BeautifyOptions:
         [radius] Of the particle, px of the particles; what the run says by default.
     threads : int
     device : str
-        What computes the local alignment, as `isac2.alignment.backends.find_device` takes it.
+        What works on the particles, as `isac2.devices.find_device` takes it.
     """
 
     correct_ctf: bool = True
@@ -114,7 +114,7 @@ class _Average:
             self._parts(rows), poses, self.parameters, self._ctf(rows), flipped
         )
 
-    def _parts(self, rows: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[Any]:
         """Read the members, some at a time."""
         for start in range(0, len(rows), _IMAGES_A_PART):
             part = self.run.particles.read(rows[start : start + _IMAGES_A_PART])

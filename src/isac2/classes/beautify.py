@@ -6,31 +6,24 @@ correlation is the resolution are the members at odd and at even places.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.classes.quality import soft_disc
 from isac2.classes.sharpening import Adjustment, adjust_power
+from isac2.images.backends import ImageBackend, open_image_backend
 from isac2.images.ctf import CtfParameters
-from isac2.images.ctf_correction import (
-    CtfSums,
-    ctf_in_poses,
-    divide_by_ctf,
-    ring_means,
-    weigh_by_ctf,
-)
+from isac2.images.ctf_correction import CtfSums, divide_by_ctf, ring_means
 from isac2.images.filters import tanh_low_pass
 from isac2.images.masks import disc_mask
-from isac2.images.preparation import normalise_particles
 from isac2.images.spectra import RingCorrelation, fourier_ring_correlation, resolution_at
-from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, pixel_error
 from isac2.workers import SerialWorkers
 
@@ -87,7 +80,7 @@ class BeautifyParameters:
     local : LocalAlignment or None
         None leaves the poses as they are.
     device : str
-        What computes the local alignment (`isac2.alignment.backends.open_backend`).
+        What adds the members up and aligns them (`isac2.devices.find_device`).
     """
 
     radius: float
@@ -96,6 +89,11 @@ class BeautifyParameters:
     low_pass: float | None = -1.0
     local: LocalAlignment | None = None
     device: str = "cpu"
+
+    @property
+    def backend(self) -> ImageBackend:
+        """What works on the members' images."""
+        return open_image_backend(self.device)
 
 
 @dataclass(frozen=True)
@@ -128,11 +126,22 @@ class BeautifiedClass:
 class _Members:
     """Images ready to be averaged, in consecutive parts, and what is known of them."""
 
-    parts: Iterable[NDArray[np.float32]]
+    parts: Iterable[Any]
     box: int
     ctf: CtfParameters | None
     flipped: NDArray[np.bool_]
     parameters: BeautifyParameters
+
+    def with_rows(self) -> Iterator[tuple[Any, slice]]:
+        """Yield each part, and which of the members it is."""
+        start = 0
+        for part in self.parts:
+            yield part, slice(start, start + len(part))
+            start += len(part)
+
+    def ctf_of(self, rows: slice) -> CtfParameters | None:
+        """Return the CTFs of some members."""
+        return None if self.ctf is None else self.ctf[rows]
 
 
 def beautify_class(
@@ -172,16 +181,18 @@ def beautify_class(
     return beautify_prepared([prepared], poses, parameters, ctf, flipped, notify)
 
 
-def prepare_members(
-    images: NDArray[np.float32], parameters: BeautifyParameters
-) -> NDArray[np.float32]:
-    """Normalise images, float32 (m, n, n); what becomes of one does not depend on the others."""
+def prepare_members(images: NDArray[np.float32], parameters: BeautifyParameters) -> Any:
+    """Normalise images, float32 (m, n, n), and leave them where `parameters.backend` keeps them.
+
+    What becomes of one does not depend on the others.
+    """
     box = images.shape[-1]
-    return normalise_particles(images, disc_mask(box, min(parameters.radius, box // 2 - 2)))[0]
+    inside = disc_mask(box, min(parameters.radius, box // 2 - 2))
+    return parameters.backend.normalised(images, inside)
 
 
 def beautify_prepared(
-    parts: Iterable[NDArray[np.float32]],
+    parts: Iterable[Any],
     poses: PoseArray,
     parameters: BeautifyParameters,
     ctf: CtfParameters | None = None,
@@ -192,15 +203,16 @@ def beautify_prepared(
 
     Parameters
     ----------
-    parts : iterable of float32 (k, n, n)
+    parts : iterable of images (k, n, n)
         The members, in order, some at a time. Without a local alignment each part is let go of
-        before the next is taken; the result is the same, byte by byte, however they are parted.
+        before the next is taken; on the processor the result is the same, byte by byte, however
+        they are parted.
     poses, parameters, ctf, flipped, notify
         As `beautify_class` has them, of all members.
     """
     known = np.zeros(len(poses), np.bool_) if flipped is None else flipped
     if parameters.local is not None:
-        parts = [np.concatenate(list(parts))]  # taken again in each round
+        parts = list(parts)  # taken again in each round
     first_part, parts = _first_of(parts)
     members = _Members(parts, first_part.shape[-1], ctf, known, parameters)
     box = members.box
@@ -231,9 +243,7 @@ def _cutoff(asked: float | None, first: float, frequency: float, box: int) -> fl
     return max(frequency if asked < 0.0 else first, 1.0 / box)
 
 
-def _first_of(
-    parts: Iterable[NDArray[np.float32]],
-) -> tuple[NDArray[np.float32], Iterable[NDArray[np.float32]]]:
+def _first_of(parts: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
     """Return the first part, and all of them."""
     if isinstance(parts, list):
         return parts[0], parts
@@ -258,28 +268,13 @@ def _average(members: _Members, poses: PoseArray) -> tuple[NDArray[np.float32], 
 
 
 def _sums(members: _Members, poses: PoseArray) -> CtfSums:
-    """Sum the members in their poses, those at odd places and those at even ones.
-
-    They are moved first, and with them the axes of their CTFs, so that one transform is enough.
-    """
-    sums, start = CtfSums.zeros(2, members.box), 0
-    plain = np.zeros((2, members.box, members.box))
-    for part in members.parts:
-        rows = slice(start, start + len(part))
-        half = np.arange(start, start + len(part)) % 2
-        moved = apply_poses(part, poses[rows])
-        if members.ctf is None:
-            np.add.at(plain, half, moved)
-            sums.squares[:] += np.bincount(half, minlength=2)[:, None, None]
-        else:
-            turned = ctf_in_poses(members.ctf[rows], poses[rows])
-            pixel = members.parameters.pixel_size_in_angstroms
-            sums.add(moved, turned, pixel, half, members.flipped[rows])
-        start += len(part)
-    if members.ctf is None:
-        shape = (2 * members.box, 2 * members.box)
-        return CtfSums(np.asarray(scipy.fft.rfft2(plain, shape)), sums.squares)
-    return sums
+    """Sum the members in their poses, those at odd places and those at even ones."""
+    sums = members.parameters.backend.open_sums(2, members.box)
+    pixel = members.parameters.pixel_size_in_angstroms
+    for part, rows in members.with_rows():
+        half = np.arange(rows.start, rows.stop) % 2
+        sums.add(part, poses[rows], half, members.ctf_of(rows), pixel, members.flipped[rows])
+    return sums.total()
 
 
 def _without_mean(images: NDArray[np.float32], mask: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -317,29 +312,30 @@ def _refine(
     reference = tanh_low_pass(average, cutoff, _FALLOFF)[None]
     device = members.parameters.device
     space = SearchSpace(rings, 1, 1, how.x_range, how.x_range, how.step, device)
-    (images,) = members.parts
     found = poses.copy()
-    for start in range(0, len(poses), _ALIGNED_TOGETHER):
-        some = slice(start, min(start + _ALIGNED_TOGETHER, len(poses)))
-        rows = np.arange(some.stop - some.start)
-        found[some] = align_to_assigned(
-            _weighed(members, images[some], some),
-            rows,
-            centres_from_poses(poses[some]),
-            reference,
-            np.zeros(len(rows), np.int64),
-            space,
-            SerialWorkers(),
-            min(0.5, _ROLL_OFF * cutoff),
-        ).poses
+    for part, place in members.with_rows():
+        for start in range(0, len(part), _ALIGNED_TOGETHER):
+            own = slice(start, min(start + _ALIGNED_TOGETHER, len(part)))
+            some = slice(place.start + own.start, place.start + own.stop)
+            found[some] = align_to_assigned(
+                _weighed(members, part[own], some),
+                np.arange(some.stop - some.start),
+                centres_from_poses(poses[some]),
+                reference,
+                np.zeros(some.stop - some.start, np.int64),
+                space,
+                SerialWorkers(),
+                min(0.5, _ROLL_OFF * cutoff),
+            ).poses
     moved = 2.0 * pixel_error(np.stack([poses, found]), radius)
     near = (found["mirror"] == poses["mirror"]) & (moved <= how.x_range + _FARTHEST)
     return np.where(near, found, poses)
 
 
-def _weighed(members: _Members, images: NDArray[np.float32], rows: slice) -> NDArray[np.float32]:
+def _weighed(members: _Members, images: Any, rows: slice) -> Any:
     """Images times their CTFs: what correlates with an average as well as it can."""
-    if members.ctf is None:
+    ctf, parameters = members.ctf_of(rows), members.parameters
+    if ctf is None:
         return images
-    pixel = members.parameters.pixel_size_in_angstroms
-    return weigh_by_ctf(images, members.ctf[rows], pixel, members.flipped[rows])
+    pixel = parameters.pixel_size_in_angstroms
+    return parameters.backend.weighed(images, ctf, pixel, members.flipped[rows])

@@ -24,6 +24,7 @@ __all__ = [
     "centre_particles",
     "equalising_weights",
     "normalise_particles",
+    "particle_mask",
     "plan_preparation",
     "prepare_block",
 ]
@@ -189,7 +190,7 @@ def prepare_block(
         False for an image that is constant, has pixels that are no numbers, or has no noise around
         the particle to be measured by.
     """
-    inside = _inside(plan, plan.input_box, 1.0, filament_angles)
+    inside = particle_mask(plan, True, filament_angles)
     centred, usable = centre_particles(images, inside)
     terms = np.zeros((len(images), 5))
     if ctf is not None:
@@ -197,8 +198,7 @@ def prepare_block(
     offsets = np.ascontiguousarray(np.broadcast_to(shifts, (len(images), 2)), dtype=np.float64)
     resampled = _resample_spectra(centred, terms, offsets, plan)
     prepared = crop_or_pad(resampled, plan.box)
-    ratio = plan.parameters.ratio
-    inside = _inside(plan, plan.box, ratio, filament_angles)
+    inside = particle_mask(plan, False, filament_angles)
     prepared, measurable = normalise_particles(prepared, inside)
     if plan.parameters.filament_width is not None and plan.parameters.mask_filaments:
         prepared *= inside
@@ -286,11 +286,17 @@ def equalising_weights(amplitude_sum: NDArray[np.float64], count: int) -> NDArra
     return weights
 
 
-def _inside(
-    plan: PreparationPlan, box: int, scale: float, filament_angles: ArrayLike | None
+def particle_mask(
+    plan: PreparationPlan, before: bool, filament_angles: ArrayLike | None = None
 ) -> NDArray[np.bool_]:
-    """Return the particle's mask at a scale: a disc, or one rectangle for each filament."""
+    """Mark the particle in input images, or in working images when not `before`.
+
+    Returns
+    -------
+    bool (n, n), or (b, n, n) with one rectangle for each filament
+    """
     parameters = plan.parameters
+    box, scale = (plan.input_box, 1.0) if before else (plan.box, parameters.ratio)
     if parameters.filament_width is None:
         return disc_mask(box, parameters.radius * scale)
     if filament_angles is None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from isac2.poses import PoseArray
 
-__all__ = ["apply_poses", "average_in_poses"]
+__all__ = ["apply_poses", "average_in_poses", "pose_columns"]
 
 
 def apply_poses(images: NDArray[np.float32], poses: PoseArray) -> NDArray[np.float32]:
@@ -39,7 +39,7 @@ def apply_poses(images: NDArray[np.float32], poses: PoseArray) -> NDArray[np.flo
 
     images = np.ascontiguousarray(images, dtype=np.float32)
     moved = np.empty_like(images)
-    move_images(images, _kernel_poses(poses, len(images)), moved)
+    move_images(images, pose_columns(poses, len(images)), moved)
     return moved
 
 
@@ -77,13 +77,13 @@ def average_in_poses(
         raise ValueError("each image needs one group, below the number of groups")
     sums = np.zeros((group_count, *images.shape[1:]))
     images = np.ascontiguousarray(images, dtype=np.float32)
-    add_moved_images(images, _kernel_poses(poses, len(images)), labels, sums)
+    add_moved_images(images, pose_columns(poses, len(images)), labels, sums)
     counts = np.bincount(labels[labels >= 0], minlength=group_count)
     averages = (sums / np.maximum(counts, 1)[:, None, None]).astype(np.float32)
     return averages if groups is not None else averages[0]
 
 
-def _kernel_poses(poses: PoseArray, count: int) -> NDArray[np.float64]:
+def pose_columns(poses: PoseArray, count: int) -> NDArray[np.float64]:
     """Return (cos, sin, tx, ty, sign of x) of each pose, float64 (n, 5)."""
     if poses.shape != (count,):
         raise ValueError(f"{count} images need {count} poses, not an array {poses.shape}")

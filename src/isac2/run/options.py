@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
-from isac2.alignment.backends import DEVICES
 from isac2.clustering.parameters import ClusteringParameters
+from isac2.devices import DEVICES
 from isac2.errors import InputError
 from isac2.run.option import Option, checked_value
 
@@ -333,8 +333,9 @@ class Settings:
         "cpu",
         "device",
         str,
-        "What computes the alignments: the processor, all GPUs that the program sees (cuda), or "
-        "one of them (cuda:0). A GPU needs the extra 'gpu', and finds the same but for rounding.",
+        "What computes alignments and images: the processor, all GPUs that the program sees "
+        "(cuda), or one of them (cuda:0). A GPU needs the extra 'gpu', and finds the same but for "
+        "rounding.",
         group="machine",
         changes_result=False,
         automatic="cuda where torch is installed and finds a GPU, else cpu",

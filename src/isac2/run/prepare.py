@@ -18,12 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from isac2.errors import InputError, RunError
 from isac2.files import atomic_path, write_text_atomic
+from isac2.images.backends import open_image_backend
 from isac2.images.preparation import (
     PreparationParameters,
     PreparationPlan,
     equalising_weights,
     plan_preparation,
-    prepare_block,
 )
 from isac2.run.options import Settings
 from isac2.stacks.relion import NUMBERS
@@ -174,7 +174,7 @@ def prepare_working_stack(
         The file does not fit the disk.
     """
     plan = plan_preparation(stack.box_size, preparation_parameters(settings), spectrum_weights)
-    return _write_prepared(stack, shifts, settings.phase_flip, plan, path, (workers, notify))
+    return _write_prepared(stack, shifts, settings, plan, path, (workers, notify))
 
 
 def prepare_for_prealignment(
@@ -199,7 +199,7 @@ def prepare_for_prealignment(
     )
     plan = plan_preparation(stack.box_size, parameters, spectrum_weights)
     no_shifts = np.zeros((len(stack), 2))
-    return _write_prepared(stack, no_shifts, settings.phase_flip, plan, path, (workers, notify))
+    return _write_prepared(stack, no_shifts, settings, plan, path, (workers, notify))
 
 
 def measure_spectrum_weights(
@@ -255,17 +255,17 @@ class _BlockPreparation:
 
     stack: Stack
     shifts: NDArray[np.float64]
-    phase_flip: bool
+    settings: Settings
     plan: PreparationPlan
 
     def __call__(self, block: range) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         rows = np.arange(block.start, block.stop)
         metadata = self.stack.metadata
-        return prepare_block(
+        return open_image_backend(self.settings.device).prepare(
             self.stack.read(rows),
             self.shifts[rows],
             self.plan,
-            metadata.ctf_parameters(rows) if self.phase_flip else None,
+            metadata.ctf_parameters(rows) if self.settings.phase_flip else None,
             metadata.pixel_size_in_angstroms[rows],
             # RELION's psi turns the filament onto the x axis, so the filament lies at minus psi.
             -metadata.psi_prior_in_degrees[rows],
@@ -275,7 +275,7 @@ class _BlockPreparation:
 def _write_prepared(
     stack: Stack,
     shifts: ArrayLike,
-    phase_flip: bool,
+    settings: Settings,
     plan: PreparationPlan,
     path: str | os.PathLike[str],
     work: tuple[Workers, Notify | None],
@@ -283,7 +283,7 @@ def _write_prepared(
     """Prepare all images into a new file, which only one of the workers opens."""
     target, workers = Path(path), work[0]
     offsets = np.ascontiguousarray(np.broadcast_to(shifts, (len(stack), 2)), dtype=np.float64)
-    prepare = _BlockPreparation(stack, offsets, phase_flip, plan)
+    prepare = _BlockPreparation(stack, offsets, settings, plan)
     shape = (len(stack), plan.box, plan.box)
     usable = np.ones(len(stack), np.bool_)
     with ExitStack() as held:
