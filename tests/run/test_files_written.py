@@ -10,6 +10,7 @@ import pytest
 
 from isac2.classes.order import ChainOrder
 from isac2.classes.quality import ClassQuality
+from isac2.clustering.confidence import ClassConfidence
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, make_poses, poses_from_relion, transform_points
@@ -28,7 +29,7 @@ from isac2.run.generation_files import (
     write_prealignment,
     write_start_of_main,
 )
-from isac2.run.run_classes import Membership, RunFacts, membership
+from isac2.run.run_classes import Membership, RunFacts, beliefs, membership
 from isac2.run.text_tables import read_ids, read_table
 from isac2.stacks import Stack, open_stack, read_eman_headers, read_star, write_mrcs
 
@@ -160,6 +161,42 @@ def test_split_mirrors_need_no_flip(
     assert transform_points(poses, points) == pytest.approx(exact, abs=1e-4)
     table = read_star(directory.class_averages_star)["model_classes"]
     assert table.numbers("isac2MemberCount").tolist() == [2, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("split", "of_classes", "of_particles"),
+    [(False, [12345, 0], [12345, 12345, 0]), (True, [24689, 24689, 0, 0], [24689, 24689, 0])],
+)
+def test_second_classes_are_numbers_of_the_table_they_stand_in(
+    split: bool,
+    of_classes: list[int],
+    of_particles: list[int],
+    directory: RunDirectory,
+    stack: Stack,
+    classes: list[MeasuredGroup],
+    facts: RunFacts,
+) -> None:
+    judged = [
+        ClassConfidence(np.full(m, 0.123456), np.ones(m), np.full(m, 2.0), np.full(m, second), m)
+        for m, second in ((3, 12344), (2, -1))
+    ]
+    known = [
+        replace(entry, confidence=found, chance=1.23456e-7)
+        for entry, found in zip(classes, judged, strict=True)
+    ]
+    write_class_files(directory, known, facts, split)
+    table = read_star(directory.class_averages_star)["model_classes"]
+    assert table.numbers("isac2SecondClass").tolist() == of_classes
+    assert set(table.columns["isac2Chance"].tolist()) == {b"1.235e-07"}
+
+    groups, qualities = [c.group for c in classes], [c.quality for c in classes]
+    belief = beliefs(COUNT, groups, judged, 0.1)
+    write_particle_files(
+        directory, stack, membership(COUNT, groups, qualities, belief), facts, split
+    )
+    particles = read_star(directory.particles_star)["particles"]
+    assert particles.numbers("isac2SecondClass")[[2, 3, 5]].tolist() == of_particles
+    assert particles.numbers("isac2StableAgain")[:4].tolist() == [-1, -1, 0, 0]
 
 
 def test_tables_of_ids_and_poses_have_sphires_columns(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,7 @@ from isac2.run.generation_files import (
     resolution_in_angstroms,
     write_averages,
 )
-from isac2.run.run_classes import Belief, Membership, RunFacts
+from isac2.run.run_classes import Membership, RunFacts
 from isac2.run.text_tables import write_ids, write_table
 from isac2.stacks import (
     Stack,
@@ -41,18 +42,19 @@ __all__ = [
     "write_shrink_ratio",
 ]
 
+_SECOND_CLASS = "isac2SecondClass"
 _BELIEF_FIELDS: dict[str, tuple[str, type]] = {
     "isac2StableAgain": ("isac2/stable_again", np.int32),
     "isac2MirrorAgreement": ("isac2/mirror_agreement", np.float32),
     "isac2Margin": ("isac2/margin", np.float32),
-    "isac2SecondClass": ("isac2/second_class", np.uint32),
+    _SECOND_CLASS: ("isac2/second_class", np.uint32),
 }
 _BELIEF_COLUMNS = {
     "stable_again": "isac2StableAgain",
     "mirror_agreement": "isac2MirrorAgreement",
     "margin": "isac2Margin",
     "chance": "isac2Chance",
-    "second_class": "isac2SecondClass",
+    "second_class": _SECOND_CLASS,
 }
 
 
@@ -102,37 +104,54 @@ def write_class_files(
         directory.class_averages_star.unlink(missing_ok=True)
         return
     averages = np.stack([entry.group.average for entry in classes])
-    counts = np.array([len(entry.group.members) for entry in classes])
-    resolution = np.array([resolution_in_angstroms(entry, facts) for entry in classes])
-    error = np.array([entry.group.rms_pixel_error for entry in classes])
-    consistency = np.array([entry.group.mirror_consistency for entry in classes])
-    believed = {
-        label: np.array([_short(entry.belief[name]) for entry in classes])
-        for name, label in _BELIEF_COLUMNS.items()
-        if all(entry.belief for entry in classes)
-    }
+    columns = _class_columns(classes, facts)
     if split_mirrors:
-        mirrored = np.array([int(entry.group.poses["mirror"].sum()) for entry in classes])
         averages = np.stack([averages, _mirror(averages)], axis=1).reshape(-1, *averages.shape[1:])
-        counts = np.stack([counts - mirrored, mirrored], axis=1).ravel()
-        resolution, error, consistency = (
-            np.repeat(values, 2) for values in (resolution, error, consistency)
-        )
-        believed = {label: np.repeat(values, 2) for label, values in believed.items()}
+        columns = _with_mirrors(columns, classes)
     write_mrcs(directory.class_averages_mrcs, averages, facts.working_pixel_size_in_angstroms)
-    columns: dict[str, ArrayLike] = {
+    counts = columns["isac2MemberCount"]
+    table: dict[str, ArrayLike] = {
         "rlnReferenceImage": _image_names(
             directory.class_averages_mrcs, len(averages), names_relative_to or directory.path
         ),
         "rlnClassDistribution": counts / max(1, int(counts.sum())),
-        "rlnEstimatedResolution": resolution,
-        "isac2MemberCount": counts,
-        "isac2PixelError": error,
-        "isac2MirrorConsistency": consistency,
-        **believed,
+        **columns,
     }
-    table = StarTable({name: _text(values) for name, values in columns.items()})
-    write_star(directory.class_averages_star, {"model_classes": table})
+    texts = StarTable({name: _text(values) for name, values in table.items()})
+    write_star(directory.class_averages_star, {"model_classes": texts})
+
+
+def _class_columns(classes: Sequence[MeasuredGroup], facts: RunFacts) -> dict[str, NDArray[Any]]:
+    """What the star says of each class's quality, and how far it can be believed."""
+    columns: dict[str, NDArray[Any]] = {
+        "rlnEstimatedResolution": np.array(
+            [resolution_in_angstroms(entry, facts) for entry in classes]
+        ),
+        "isac2MemberCount": np.array([len(entry.group.members) for entry in classes]),
+        "isac2PixelError": np.array([entry.group.rms_pixel_error for entry in classes]),
+        "isac2MirrorConsistency": np.array([entry.group.mirror_consistency for entry in classes]),
+    }
+    beliefs = [entry.belief for entry in classes]
+    if all(beliefs):
+        for name, label in _BELIEF_COLUMNS.items():
+            values = [belief[name] for belief in beliefs]
+            columns[label] = np.array(
+                values if label == _SECOND_CLASS else [_short(value) for value in values]
+            )
+    return columns
+
+
+def _with_mirrors(
+    columns: dict[str, NDArray[Any]], classes: Sequence[MeasuredGroup]
+) -> dict[str, NDArray[Any]]:
+    """Columns of twice as many classes: each and its mirror image."""
+    mirrored = np.array([int(entry.group.poses["mirror"].sum()) for entry in classes])
+    counts = columns["isac2MemberCount"]
+    twice = {label: np.repeat(values, 2) for label, values in columns.items()}
+    twice["isac2MemberCount"] = np.stack([counts - mirrored, mirrored], axis=1).ravel()
+    if _SECOND_CLASS in twice:
+        twice[_SECOND_CLASS] = _number_where_split(twice[_SECOND_CLASS])
+    return twice
 
 
 def write_particle_files(
@@ -226,7 +245,7 @@ def _star_columns(
     psi, x, y, flip = relion_from_poses(members.input_poses(facts), facts.pixel_size_in_angstroms)
     number = members.class_index + 1
     if split_mirrors:
-        number = np.where(number > 0, 2 * number - 1 + flip, 0)
+        number = _number_where_split(number, flip)
         flip = np.zeros_like(flip)
     return {
         "rlnClassNumber": number,
@@ -236,33 +255,34 @@ def _star_columns(
         "rlnIsFlip": flip,
         "isac2PixelError": np.nan_to_num(members.pixel_error, nan=-1.0).round(6),
         "isac2Similarity": np.nan_to_num(members.similarity, nan=-1.0).round(6),
-        **_belief_columns(members.belief, split_mirrors),
+        **_belief_columns(members, split_mirrors),
     }
 
 
-def _belief_columns(belief: Belief | None, split_mirrors: bool) -> dict[str, ArrayLike]:
+def _belief_columns(members: Membership, split_mirrors: bool) -> dict[str, ArrayLike]:
     """Columns that say how far each particle's class can be believed."""
+    belief = members.belief
     if belief is None:
         return {}
     second = belief.second_class + 1
     if split_mirrors:
-        second = np.where(second > 0, 2 * second - 1, 0)
+        second = _number_where_split(second)
     margin = np.nan_to_num(belief.margin, nan=0.0, posinf=LARGEST_MARGIN)
     return {
-        "isac2StableAgain": belief.stable_again,
+        "isac2StableAgain": np.where(members.class_index >= 0, belief.stable_again, -1),
         "isac2MirrorAgreement": np.nan_to_num(belief.mirror_agreement, nan=-1.0).round(3),
         "isac2Margin": margin.round(3),
-        "isac2SecondClass": second,
+        _SECOND_CLASS: second,
     }
 
 
 def _cs_columns(members: Membership, facts: RunFacts, split_mirrors: bool) -> dict[str, ArrayLike]:
     """Fields that a run adds to the particles' table of cryoSPARC."""
     poses = members.input_poses(facts)
-    belief = _belief_columns(members.belief, split_mirrors)
+    belief = _belief_columns(members, split_mirrors)
     number = members.class_index + 1
     if split_mirrors:
-        number = np.where(number > 0, 2 * number - 1 + (poses["mirror"] != 0), 0)
+        number = _number_where_split(number, poses["mirror"])
         poses["mirror"] = 0
     return {
         **pose_columns(poses, facts.pixel_size_in_angstroms),
@@ -275,6 +295,18 @@ def _cs_columns(members: Membership, facts: RunFacts, split_mirrors: bool) -> di
             if column in belief
         },
     }
+
+
+def _number_where_split(number: NDArray[Any], mirror: NDArray[Any] | int = 0) -> NDArray[Any]:
+    """Numbers of classes (from 1; 0 none) where each is two: first the one of unmirrored members.
+
+    Examples
+    --------
+    >>> _number_where_split(np.array([0, 1, 2, 2]), np.array([0, 0, 0, 1])).tolist()
+    [0, 1, 3, 4]
+    """
+    split: NDArray[Any] = np.where(number > 0, 2 * number - 1 + mirror, 0)
+    return split
 
 
 def _mirror(images: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -60,21 +60,20 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Belief:
-    """How far the class of each input image can be believed; NaN and -1 where unaccounted.
+    """How far the class of each input image can be believed; NaN, False, -1 where unaccounted.
 
     Attributes
     ----------
     mirror_agreement, margin : float64 (count,)
         As in `isac2.clustering.confidence.ClassConfidence`.
-    stable_again : int64 (count,)
-        1 or 0.
+    stable_again : bool (count,)
     second_class : int64 (count,)
         Counted from 0.
     """
 
     mirror_agreement: NDArray[np.float64]
     margin: NDArray[np.float64]
-    stable_again: NDArray[np.int64]
+    stable_again: NDArray[np.bool_]
     second_class: NDArray[np.int64]
 
 
@@ -165,10 +164,10 @@ def beliefs(
 ) -> Belief:
     """Lay out what is believed of each class's members as one row an input image."""
     found = Belief(
-        np.full(count, np.nan),
-        np.full(count, np.nan),
-        np.full(count, -1, np.int64),
-        np.full(count, -1, np.int64),
+        mirror_agreement=np.full(count, np.nan),
+        margin=np.full(count, np.nan),
+        stable_again=np.zeros(count, np.bool_),
+        second_class=np.full(count, -1, np.int64),
     )
     for group, confidence in zip(groups, judged, strict=True):
         found.mirror_agreement[group.members] = confidence.mirror_agreement
