@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from isac2.clustering.confidence import test_random_groups
 from isac2.clustering.generations import isac
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.run.choices import smallest_class_for
+from isac2.run.choices import usual_class_size
 from isac2.run.directory import RunDirectory
 from isac2.run.prepare import open_working_stack
 from isac2.run.record import read_record
@@ -79,7 +79,7 @@ def run_on_noise(
     parameters = replace(
         parameters,
         images_per_group=group_size,
-        minimum_group_size=min(60, smallest_class_for(group_size)),
+        minimum_group_size=usual_class_size(group_size),
     )
     state = list(isac(images, parameters, _SEED, SerialWorkers()))[-1]
     return f"the whole method on {len(images)} images of noise: {len(state.accounted)} classes"

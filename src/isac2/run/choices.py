@@ -19,7 +19,13 @@ from isac2.run.options import Settings, option_default, option_table
 from isac2.run.record import read_record
 from isac2.stacks import Stack, open_stack
 
-__all__ = ["Choice", "choose_settings", "group_size_for", "smallest_class_for"]
+__all__ = [
+    "Choice",
+    "choose_settings",
+    "group_size_for",
+    "smallest_class_for",
+    "usual_class_size",
+]
 
 _SAMPLE = 500  # images that the radius is measured on
 _GROUPS, _SMALLEST_GROUP, _LARGEST_GROUP = 20, 50, 200
@@ -131,6 +137,18 @@ def smallest_class_for(images_per_group: int) -> int:
     return max(1, round(_SMALLEST_CLASS_SHARE * images_per_group))
 
 
+def usual_class_size(images_per_group: int) -> int:
+    """Return the smallest class of a run that is told none: the historical one where it fits.
+
+    Examples
+    --------
+    >>> usual_class_size(200), usual_class_size(80)
+    (60, 48)
+    """
+    historical: int = option_default("minimum_group_size")
+    return min(historical, smallest_class_for(images_per_group))
+
+
 def _is_open(name: str, words: Words) -> bool:
     """Whether a value is to be chosen; without ``auto`` a historical default wins where it fits."""
     given = words.get(name)
@@ -143,7 +161,7 @@ def _is_open(name: str, words: Words) -> bool:
     group = words.get("images_per_group")
     if group is None:
         return False
-    return bool(group == AUTOMATIC or smallest_class_for(group) < option_default(name))
+    return bool(group == AUTOMATIC or usual_class_size(group) != option_default(name))
 
 
 def _radius(stack: Any, values: Words) -> tuple[int, str]:

@@ -41,9 +41,7 @@ from isac2.run.final_files import (
     write_particle_files,
     write_shrink_ratio,
 )
-from isac2.run.generation_files import (
-    write_prealignment,
-)
+from isac2.run.generation_files import MeasuredGroup, write_prealignment
 from isac2.run.generation_steps import measured
 from isac2.run.input_files import mark_files, note_changes
 from isac2.run.job import Job, open_job
@@ -193,8 +191,8 @@ def _run_alone(
         working = prepare(job, shifts, weights)
         state = cluster(job, working, facts)
         judgement = judge(job, working, state)
-        write_results(job, working, state, facts, judgement)
-        order(job, working, state, facts, judgement)
+        classes = write_results(job, working, state, facts, judgement)
+        order(job, classes, facts)
         report(job)
 
 
@@ -258,8 +256,8 @@ def write_results(
     state: IsacState,
     facts: RunFacts,
     judgement: Judgement | None,
-) -> None:
-    """Write the classes, and which particle is in which, for people and for other programs."""
+) -> list[MeasuredGroup]:
+    """Write the classes, which are returned, and which particle is in which."""
     with job.phase("results"):
         classes = measured(job, working, state.accounted)
         split, threshold = job.settings.split_mirrors, job.settings.pixel_error_threshold
@@ -278,23 +276,15 @@ def write_results(
         job.first(write)
         job.record.classes = len(classes)
         job.record.accounted = len(members.accounted)
+    return classes
 
 
-def order(
-    job: Job,
-    working: WorkingStack,
-    state: IsacState,
-    facts: RunFacts,
-    judgement: Judgement | None,
-) -> None:
+def order(job: Job, classes: list[MeasuredGroup], facts: RunFacts) -> None:
     """Write the averages once more, in an order in which neighbours look alike."""
     if job.settings.skip_ordering:
         return
     with job.phase("ordering"):
-        classes = measured(job, working, state.accounted)
-        if judgement is not None:
-            classes = judgement.added_to(classes)
-        box = working.images.shape[-1]
+        box = job.settings.working_box_size
         averages = np.array([c.group.average for c in classes], np.float32).reshape(-1, box, box)
         space = search_space(job.settings.clustering_parameters())
         chain = order_averages(averages, space, job.workers)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from isac2.errors import InputError
-from isac2.run.choices import smallest_class_for
+from isac2.run.choices import usual_class_size
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import LockOwner, read_owner
 from isac2.run.option import Option
@@ -146,7 +146,7 @@ def command_line(record: RunRecord, folder: Path) -> str:
         value = record.options.get(option.name)
         is_default = value == option_default(name)
         if name == "minimum_group_size":
-            is_default &= smallest_class_for(record.options["img_per_grp"]) >= option_default(name)
+            is_default &= value == usual_class_size(record.options["img_per_grp"])
         if option.name != "restart" and value is not None and not is_default:
             words.append(_option_word(option, value))
     return shlex.join(words)
