@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.quality.ablations import ABLATION_BASE, ABLATIONS, Ablation
+from benchmarks.quality.collection import period
 
 __all__ = ["draw_ablations", "write_ablation_tables"]
 
@@ -25,11 +26,10 @@ _SCORES: tuple[tuple[str, str, str], ...] = (
 
 def write_ablation_tables(rows: Sequence[dict[str, Any]]) -> str:
     """Return the measured part of the page as markdown."""
-    dates = sorted({row["date"] for row in rows})
     versions = ", ".join(sorted({row["version"] for row in rows}))
     usual = next(row for row in rows if row["value"] == _usual(row["option"]))
     parts = [
-        f"Measured {dates[0]} to {dates[-1]}, engine {versions}. The stack: {ABLATION_BASE.shows}; "
+        f"Measured {period(rows)}, engine {versions}. The stack: {ABLATION_BASE.shows}; "
         f"`isac2 simulate OUT {ABLATION_BASE.simulate}`. The command, into which the option is "
         "put:",
         f"    {usual['command']}",

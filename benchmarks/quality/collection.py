@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.quality.scoring import agreement_of_seeds
 from isac2.files import write_text_atomic
 
-__all__ = ["MEASURED", "Summary", "collect", "read_summaries"]
+__all__ = ["MEASURED", "Summary", "collect", "period", "read_summaries"]
 
 MEASURED = Path(__file__).with_name("measured.json")
 
@@ -98,3 +98,15 @@ def read_summaries(path: Path = MEASURED) -> list[Summary]:
         Summary(row["set"], row["program"], tuple(row["runs"]), row["agreement"])
         for row in json.loads(path.read_text("utf-8"))
     ]
+
+
+def period(runs: Iterable[Mapping[str, Any]]) -> str:
+    """Say when runs were made: a day, or the first and the last.
+
+    Examples
+    --------
+    >>> period([{"date": "2020-02-03"}, {"date": "2020-02-02"}]), period([{"date": "2020-02-02"}])
+    ('2020-02-02 to 2020-02-03', '2020-02-02')
+    """
+    dates = [run["date"] for run in runs]
+    return " to ".join(sorted({min(dates), max(dates)}))

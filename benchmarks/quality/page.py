@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.quality.collection import Summary
+from benchmarks.quality.collection import Summary, period
 from benchmarks.quality.sets import QualitySet, all_sets
 
 __all__ = ["BEGIN", "END", "draw_quality", "replace_between_marks", "write_tables"]
@@ -62,12 +62,11 @@ def _how_it_was_measured(summaries: list[Summary]) -> str:
     for program, name in _NAMES.items():
         mine = [run for run in runs if run["program"] == program]
         if mine:
-            dates = sorted({run["date"] for run in mine})
             versions = ", ".join(sorted({run["version"] for run in mine}))
             example = next((run for run in mine if run["set"] == "base"), mine[0])
             seeds = sorted({run["seed"] for run in mine})
             lines += [
-                f"{name}, version {versions}, {dates[0]} to {dates[-1]}, seeds "
+                f"{name}, version {versions}, {period(mine)}, seeds "
                 f"{', '.join(map(str, seeds))}; for the set `{example['set']}`:",
                 "",
                 "```text",

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,7 +25,15 @@ import isac2
 from benchmarks.quality.sets import QualitySet
 from isac2.files import write_text_atomic
 
-__all__ = ["PROGRAMS", "Record", "Stack", "get_stack", "program_version", "run_program"]
+__all__ = [
+    "PROGRAMS",
+    "Record",
+    "Stack",
+    "get_stack",
+    "hash_of_sources",
+    "program_version",
+    "run_program",
+]
 
 PROGRAMS = ("isac2", "relion")
 RELION_ITERATIONS = 20
@@ -80,13 +89,18 @@ def program_version(program: str) -> str:
         said = subprocess.run(["relion_refine", "--version"], capture_output=True, text=True)
         words = said.stdout.split()
         return words[words.index("version:") + 1]
+    return hash_of_sources(_ENGINE)
+
+
+def hash_of_sources(names: Sequence[str], source: Path = _SOURCE) -> str:
+    """Return a word that changes with modules of the package; a folder's name means all in it."""
     total = hashlib.sha256()
-    for name in _ENGINE:
-        path = _SOURCE / name
+    for name in names:
+        path = source / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if file.name.startswith("torch"):
                 continue  # another device, the same results
-            total.update(str(file.relative_to(_SOURCE)).encode() + file.read_bytes())
+            total.update(str(file.relative_to(source)).encode() + file.read_bytes())
     return total.hexdigest()[:10]
 
 

@@ -10,28 +10,22 @@ from typing import Any
 
 import numpy as np
 
-import isac2
-from benchmarks.quality.programs import Stack
+from benchmarks.quality.programs import Stack, hash_of_sources
 from benchmarks.quality.sets import QualitySet
 from isac2.after.compare import compare_runs
 from isac2.after.fidelity import measure_fidelity
 from isac2.classes.evaluate_files import evaluate_run, read_classification, read_truth
 from isac2.files import write_text_atomic
 
-__all__ = ["agreement_of_seeds", "score_result"]
+__all__ = ["SCORERS", "agreement_of_seeds", "score_result"]
 
-_SOURCE = Path(isac2.__file__).parent
-_SCORERS = (
-    "classes/evaluate.py",
-    "classes/orientations_in_class.py",
-    "classes/fidelity.py",
-    "after/fidelity.py",
-)
+# what reads results and truths, and makes averages and clean views; of the engine nothing does
+SCORERS = ("after/fidelity.py", "classes", "images", "poses.py", "simulate", "stacks")
 
 
 def score_result(folder: Path, item: QualitySet, stack: Stack) -> dict[str, Any]:
-    """Return the scores of a result; those that were made by the same code are kept."""
-    key = _scorer_version()
+    """Return the scores of a result; those that were made in the same way are kept."""
+    key = _scorer_version(item, stack)
     kept = folder / "scores.json"
     if kept.exists():
         scores: dict[str, Any] = json.loads(kept.read_text("utf-8"))
@@ -42,11 +36,9 @@ def score_result(folder: Path, item: QualitySet, stack: Stack) -> dict[str, Any]
     return dict(json.loads(text))
 
 
-def _scorer_version() -> str:
-    total = hashlib.sha256(Path(__file__).read_bytes())
-    for name in _SCORERS:
-        total.update((_SOURCE / name).read_bytes())
-    return total.hexdigest()[:10]
+def _scorer_version(item: QualitySet, stack: Stack) -> str:
+    told = f"{item.symmetry} {stack.radius_in_pixels} {hash_of_sources(SCORERS)}"
+    return hashlib.sha256(Path(__file__).read_bytes() + told.encode()).hexdigest()[:10]
 
 
 def _score(found: Path, item: QualitySet, stack: Stack) -> dict[str, Any]:
@@ -65,9 +57,6 @@ def _score(found: Path, item: QualitySet, stack: Stack) -> dict[str, Any]:
     pose = made.pop("pose") or {}
     made["pixel_error"] = pose.get("pixel_error_median")
     made["mirror_agreement"] = pose.get("mirror_agreement")
-    made["views_share"] = None
-    if made["views_total"]:
-        made["views_share"] = made["views_found"] / made["views_total"]
     return made
 
 
