@@ -27,7 +27,8 @@ The names are the ones that `sp_isac2.py` has always had; `--radius=120` and `--
 same, on both `isac2 run` and `sp_isac2.py`. In Python, `isac2.classify` takes each as a keyword of
 the name in the second column. "Input px" are pixels of the given images; "px" are pixels of the
 working images, which are the input resampled by `target_radius / radius`. Where `auto` is among the
-values, the program chooses and says why (also in `run.json`, as `choices`).
+values, the program chooses and says why (also in `run.json`, as `choices`). What the
+options do to the classes is on [a page of its own](ablations.md).
 """
 
 
