@@ -49,19 +49,19 @@ def check_star_values(
 def _readable(path: Path, words: str, table: StarTable, faults: Faults) -> StarTable:
     """Report values that are no numbers, and return the table with placeholders for them."""
     columns = dict(table.columns)
-    for label in (*NUMBERS.values(), *_OTHER_NUMBERS):
-        if label in table:
-            wrong = _not_numbers(columns[label])
-            _report(path, f"{label} in data_{words}", columns[label], wrong, "a number", faults)
-            columns[label] = _with(columns[label], wrong, b"nan")
-    for label in WHOLE_NUMBERS.values():
-        if label in table:
-            wrong = _not_numbers(columns[label])
-            _report(path, f"{label} in data_{words}", columns[label], wrong, "a number", faults)
-            values = _with(columns[label], wrong, b"-1")
-            broken = _not_whole(values)
-            _report(path, f"{label} in data_{words}", values, broken, "a whole number", faults)
-            columns[label] = _with(values, broken, b"-1")
+    whole = tuple(WHOLE_NUMBERS.values())
+    for label in (*NUMBERS.values(), *_OTHER_NUMBERS, *whole):
+        if label not in table:
+            continue
+        where, nothing = f"{label} in data_{words}", b"-1" if label in whole else b"nan"
+        column = columns[label]
+        wrong = _not_numbers(column)
+        _report(path, where, column, wrong, "a number", faults)
+        columns[label] = column = _with(column, wrong, nothing)
+        if label in whole:
+            broken = _not_whole(column)
+            _report(path, where, column, broken, "a whole number", faults)
+            columns[label] = _with(column, broken, nothing)
     return StarTable(columns, table.is_loop)
 
 

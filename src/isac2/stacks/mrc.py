@@ -18,7 +18,7 @@ from isac2.errors import InputError
 from isac2.files import atomic_path
 from isac2.stacks._images import RawImages, image_chunks
 
-__all__ = ["HEADER_BYTES", "looks_like_mrc", "open_mrc", "parse_mrc_header", "write_mrcs"]
+__all__ = ["HEADER_BYTES", "open_mrc", "parse_mrc_header", "write_mrcs"]
 
 HEADER_BYTES = 1024
 
@@ -59,13 +59,6 @@ def open_mrc(path: Path) -> RawImages:
             f"{images.shape[0]} ({needed} bytes), but the file has {size} bytes."
         )
     return images
-
-
-def looks_like_mrc(header: bytes) -> bool:
-    """Tell whether the first bytes of a file carry the mark or the plausible numbers of MRC."""
-    if len(header) < HEADER_BYTES:
-        return False
-    return header[208:211] == b"MAP" or _byte_order(header) is not None
 
 
 def parse_mrc_header(path: Path, header: bytes) -> RawImages:

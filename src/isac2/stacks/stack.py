@@ -160,10 +160,6 @@ class Stack:
         """Close the files that are open; reading opens them again."""
         self._open_files.close()
 
-    def image_name(self, index: int) -> str:
-        """Return where image `index` (from 0) is, as RELION writes it: number from 1 @ file."""
-        return f"{self.slots[index] + 1}@{self.files[self.file_index[index]].path}"
-
     def describe(self) -> str:
         """Return a few words on the stack: count, size, pixel size, files, CTF, poses."""
         pixel_size = self.pixel_size_in_angstroms
