@@ -9,7 +9,6 @@ from isac2.poses import make_poses
 from isac2.report.data import (
     ChainTable,
     ClassTable,
-    GenerationRow,
     MemberSample,
     MemberTable,
     Parameter,
@@ -17,6 +16,7 @@ from isac2.report.data import (
     ReportData,
     RingCorrelationTable,
 )
+from isac2.run.record import GenerationRecord
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def report() -> ReportData:
         radius=6.0,
         classes=classes,
         generations=(
-            GenerationRow(1, 1, 20, 4, 1, 4, 7, 0.8, 12.0),
-            GenerationRow(1, 2, 16, 3, 1, 3, 3, math.nan, 5.0),
-            GenerationRow(2, 1, 13, 2, 1, 2, 0, 0.6, math.nan),
+            GenerationRecord(1, 1, 20, 4, 1, 4, 7, 0.8, 12.0),
+            GenerationRecord(1, 2, 16, 3, 1, 3, 3, math.nan, 5.0),
+            GenerationRecord(2, 1, 13, 2, 1, 2, 0, 0.6, math.nan),
         ),
         phases=(PhaseRow("clustering", 75.0, 3 * 2**20), PhaseRow("report", 0.5)),
         parameters=(

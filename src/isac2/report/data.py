@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.poses import PoseArray
+from isac2.run.record import GenerationRecord
 
 __all__ = [
     "ChainTable",
     "ClassBelief",
     "ClassTable",
-    "GenerationRow",
     "MemberSample",
     "MemberTable",
     "Parameter",
@@ -147,21 +147,6 @@ class MemberSample:
 
 
 @dataclass(frozen=True)
-class GenerationRow:
-    """What one generation did; 0 groups or rounds, and NaN, stand for not known."""
-
-    main_iteration: int
-    generation: int
-    images: int
-    groups: int
-    classes: int
-    accounted: int
-    rounds: int
-    agreement: float
-    seconds: float
-
-
-@dataclass(frozen=True)
 class PhaseRow:
     """A phase of the run: wall time in seconds, largest resident memory in bytes (0: not known)."""
 
@@ -221,7 +206,7 @@ class ReportData:
     pixel_size_in_angstroms: float
     radius: float
     classes: ClassTable
-    generations: tuple[GenerationRow, ...] = ()
+    generations: tuple[GenerationRecord, ...] = ()
     phases: tuple[PhaseRow, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     warnings: tuple[str, ...] = ()

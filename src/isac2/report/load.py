@@ -21,7 +21,6 @@ from isac2.report.data import (
     ChainTable,
     ClassBelief,
     ClassTable,
-    GenerationRow,
     MemberTable,
     Parameter,
     PhaseRow,
@@ -77,7 +76,7 @@ def load_report(path: Path, measured: Measured | None = None) -> ReportData:
         pixel_size_in_angstroms=_pixel_size(headers, record),
         radius=_working_radius(directory, record),
         classes=classes,
-        generations=_generations(record),
+        generations=tuple(record.generations) if record else (),
         phases=_phases(record),
         parameters=_parameters(record),
         warnings=tuple(record.warnings) if record else (),
@@ -227,25 +226,6 @@ def _facts(record: RunRecord | None) -> tuple[tuple[str, str], ...]:
         ("started", started),
         ("seed", str(record.seed)),
         ("box", pixels),
-    )
-
-
-def _generations(record: RunRecord | None) -> tuple[GenerationRow, ...]:
-    if record is None:
-        return ()
-    return tuple(
-        GenerationRow(
-            main_iteration=row.main_iteration,
-            generation=row.generation,
-            images=row.images,
-            groups=row.groups,
-            classes=row.classes,
-            accounted=row.accounted,
-            rounds=row.rounds,
-            agreement=row.agreement,
-            seconds=row.seconds,
-        )
-        for row in record.generations
     )
 
 

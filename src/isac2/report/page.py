@@ -10,8 +10,9 @@ from importlib.resources import files
 from string import Template
 
 from isac2.report.confidence import confidence_section
-from isac2.report.data import GenerationRow, Parameter, ReportData
+from isac2.report.data import Parameter, ReportData
 from isac2.report.payload import payload, script_json
+from isac2.run.record import GenerationRecord
 
 __all__ = ["Served", "render_page"]
 
@@ -241,7 +242,7 @@ def _generations(data: ReportData) -> str:
     return _table(head, (_generation(row, data.particle_count) for row in data.generations))
 
 
-def _generation(row: GenerationRow, particle_count: int) -> str:
+def _generation(row: GenerationRecord, particle_count: int) -> str:
     numbers = [
         str(row.generation),
         _count(row.images),

@@ -12,16 +12,17 @@ import errno
 import json
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
 from isac2.errors import InputError, RunError
+from isac2.run.repeating import repeating
 
 __all__ = ["LOCK_NAME", "LockOwner", "only_run_in", "read_owner"]
 
@@ -200,24 +201,15 @@ def _sign(descriptor: int, owner: LockOwner) -> None:
         os.fsync(descriptor)
 
 
-@contextmanager
-def _beating(descriptor: int, owner: LockOwner, seconds: float) -> Iterator[None]:
-    """Give signs of life from a thread of its own."""
-    ended = threading.Event()
+def _beating(descriptor: int, owner: LockOwner, seconds: float) -> AbstractContextManager[None]:
+    """Give signs of life."""
+    beats = count(1)
 
-    def beat() -> None:
-        beats = 0
-        while not ended.wait(seconds):
-            beats += 1
-            _sign(descriptor, replace(owner, beats=beats))
+    def beat() -> bool:
+        _sign(descriptor, replace(owner, beats=next(beats)))
+        return True
 
-    thread = threading.Thread(target=beat, name="isac2-lock", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeating(beat, seconds, "isac2-lock")
 
 
 def _refusal(path: Path) -> InputError:

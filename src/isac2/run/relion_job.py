@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from isac2.files import write_text_atomic
 from isac2.run.directory import RunDirectory
+from isac2.run.repeating import repeating
 from isac2.run.stopping import RunStopped
 from isac2.stacks import StarTable, WriteOptions, open_stack, read_star, write_stack, write_star
 from isac2.stacks._text import text_column
@@ -69,24 +69,16 @@ def as_relion_job(job: Path) -> Iterator[None]:
     (job / _SUCCESS).touch()
 
 
-@contextmanager
-def _stopping_when_asked(sign: Path) -> Iterator[None]:
+def _stopping_when_asked(sign: Path) -> AbstractContextManager[None]:
     """Have the process asked to end, as by a queue, once a file is there."""
-    ended = threading.Event()
 
-    def watch() -> None:
-        while not ended.wait(_WATCH_SECONDS):
-            if sign.exists():
-                os.kill(os.getpid(), signal.SIGTERM)
-                return
+    def watch() -> bool:
+        if not sign.exists():
+            return True
+        os.kill(os.getpid(), signal.SIGTERM)
+        return False
 
-    thread = threading.Thread(target=watch, name="isac2-relion", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return repeating(watch, _WATCH_SECONDS, "isac2-relion")
 
 
 def write_job_files(job: Path, project: Path) -> None:
