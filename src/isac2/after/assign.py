@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from isac2.after.base import BaseRun, open_base_run
 from isac2.after.centre_new import centre_new_particles
 from isac2.after.working_images import extend_working_images
-from isac2.alignment.space import Frames
 from isac2.clustering.confirm import recall_images
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.devices import find_device
@@ -37,7 +36,6 @@ from isac2.run.lock import only_run_in
 from isac2.run.prepare import WorkingStack, check_stack, open_working_stack
 from isac2.run.progress import Display
 from isac2.run.record import RunRecord, read_record, write_record
-from isac2.run.run_classes import RunFacts
 from isac2.run.runner import run_isac
 from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
@@ -279,7 +277,7 @@ def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
             if weights is not None:
                 write_table(job.directory.spectrum_weights, [weights])
                 save_arrays(job.directory.state / "spectrum.npz", {"weights": weights})
-            write_prealignment(job.directory, _facts(job, shifts), averages)
+            write_prealignment(job.directory, job.facts(shifts), averages)
             save_arrays(job.directory.prealignment_state, {"shifts": shifts})
 
         job.first(write)
@@ -302,7 +300,6 @@ def _assign(job: Job, task: _Task, working: WorkingStack, shifts: NDArray[np.flo
     usable = np.setdiff1d(np.arange(count), working.unusable)
     pool = usable[usable >= old]
     main_iteration = base.last_main_iteration + 1
-    ratio = job.settings.shrink_ratio
     with job.phase("assignment"):
         before = job.first(lambda: base.groups(working.images, parameters))
         job.progress.step(f"{len(pool)} new particles, {len(before)} classes", 0, 0)
@@ -315,7 +312,7 @@ def _assign(job: Job, task: _Task, working: WorkingStack, shifts: NDArray[np.flo
             parameters,
             (job.record.seed, main_iteration, 0),
             job.workers,
-            Frames(shifts * ratio, job.stack.box_size / 2 * ratio),
+            job.frames(shifts),
         )
     left = np.setdiff1d(usable, _members(classes))
     go_on = _record_assignment(job, task, classes, left)
@@ -368,15 +365,3 @@ def _clustered_up_to(base: BaseRun) -> int:
 
 def _members(groups: tuple[StableGroup, ...]) -> NDArray[np.int64]:
     return np.concatenate([np.empty(0, np.int64), *[group.members for group in groups]])
-
-
-def _facts(job: Job, shifts: NDArray[np.float64]) -> RunFacts:
-    known = job.stack.metadata.pixel_size_in_angstroms
-    return RunFacts(
-        count=len(job.stack),
-        shrink_ratio=job.settings.shrink_ratio,
-        radius=job.settings.radius,
-        target_radius=job.settings.target_radius,
-        pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
-        shifts=shifts,
-    )

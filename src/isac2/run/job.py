@@ -8,6 +8,10 @@ from dataclasses import dataclass, replace
 from time import process_time
 from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from isac2.alignment.space import Frames
 from isac2.run.communication import Ranks
 from isac2.run.compiling import telling_of_compilation
 from isac2.run.directory import RunDirectory
@@ -17,6 +21,7 @@ from isac2.run.options import Settings
 from isac2.run.parallel import device_for, open_workers, threads_of_rank
 from isac2.run.progress import Display, Progress, duration_text
 from isac2.run.record import RunRecord, write_record
+from isac2.run.run_classes import RunFacts
 from isac2.run.stopping import RunStopped
 from isac2.stacks import Stack
 from isac2.workers import Workers
@@ -91,6 +96,23 @@ class Job:
         row["seconds"] = round(row["seconds"] + done.seconds, 3)
         row["peak_memory_in_bytes"] = max(row["peak_memory_in_bytes"], done.peak_memory_in_bytes)
         write_record(self.directory.run_json, self.record)
+
+    def facts(self, shifts: NDArray[np.float64]) -> RunFacts:
+        """Return what result files need to know; shifts (N, 2), input px, of the pre-alignment."""
+        known = self.stack.metadata.pixel_size_in_angstroms
+        return RunFacts(
+            count=len(self.stack),
+            shrink_ratio=self.settings.shrink_ratio,
+            radius=self.settings.radius,
+            target_radius=self.settings.target_radius,
+            pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
+            shifts=shifts,
+        )
+
+    def frames(self, shifts: NDArray[np.float64]) -> Frames:
+        """Return the edges of the picked images in the working images."""
+        ratio = self.settings.shrink_ratio
+        return Frames(shifts * ratio, self.stack.box_size / 2 * ratio)
 
     def tell_images(self, done: int, total: int) -> None:
         """Show how many images a step has read, which must not have changed meanwhile."""

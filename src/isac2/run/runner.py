@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.prealignment import coarse_radius, pre_align
-from isac2.alignment.space import Frames
 from isac2.classes.order import order_averages
 from isac2.clustering.sac import search_space
 from isac2.clustering.state import IsacState
@@ -187,7 +186,7 @@ def _run_alone(
             job.progress.note(note)
         weights = equalise(job)
         shifts = pre_align_particles(job, weights)
-        facts = _facts(job, shifts)
+        facts = job.facts(shifts)
         working = prepare(job, shifts, weights)
         state = cluster(job, working, facts)
         judgement = judge(job, working, state)
@@ -218,7 +217,7 @@ def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArra
     if shifts is None:
         with job.phase("pre-alignment"):
             found, averages = _pre_align(job, weights)
-            facts = _facts(job, found)
+            facts = job.facts(found)
             job.first(lambda: write_prealignment(job.directory, facts, averages))
             job.first(lambda: save_arrays(saved, {"shifts": found}))
         shifts = found
@@ -247,7 +246,7 @@ def cluster(job: Job, working: WorkingStack, facts: RunFacts) -> IsacState:
     """Find the classes: the method itself, one saved step after the other."""
     usable = np.setdiff1d(np.arange(len(working.images)), working.unusable)
     _check_enough_images(job.stack, len(usable), job.settings)
-    return sort_particles(job, working, facts, usable, _frames(job, facts))
+    return sort_particles(job, working, facts, usable, job.frames(facts.shifts))
 
 
 def write_results(
@@ -349,24 +348,6 @@ def _pre_align(
     # what is found at an offset is brought to the centre by the opposite shift
     shifts = -found.centres * pixel / settings.shrink_ratio
     return shifts, resample(found.averages, pixel)
-
-
-def _frames(job: Job, facts: RunFacts) -> Frames:
-    """Edges of the picked images in the working images."""
-    ratio = job.settings.shrink_ratio
-    return Frames(facts.shifts * ratio, job.stack.box_size / 2 * ratio)
-
-
-def _facts(job: Job, shifts: NDArray[np.float64]) -> RunFacts:
-    known = job.stack.metadata.pixel_size_in_angstroms
-    return RunFacts(
-        count=len(job.stack),
-        shrink_ratio=job.settings.shrink_ratio,
-        radius=job.settings.radius,
-        target_radius=job.settings.target_radius,
-        pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
-        shifts=shifts,
-    )
 
 
 def _check_enough_images(stack: Stack, count: int, settings: Settings) -> None:
