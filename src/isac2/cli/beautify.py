@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isac2.cli.conventions import CONTEXT, stack_option, threads_option
 from isac2.cli.main import explain
 from isac2.cli.settings_options import device_option
 
@@ -113,12 +114,7 @@ def beautify_parameters(low_pass: float) -> list[click.Parameter]:
             default=-1.0,
             help="Particle radius, px of the particles; what the run says by default.",
         ),
-        click.Option(
-            ["--threads"],
-            type=click.IntRange(min=0),
-            default=0,
-            help="Threads; by default as many as this process may use cores.",
-        ),
+        threads_option(),
         device_option(),
     ]
 
@@ -206,13 +202,9 @@ command = click.Command(
     params=[
         click.Argument(["run"]),
         click.Argument(["outdir"]),
-        click.Option(
-            ["--stack"],
-            metavar="STACK",
-            help="The particles, row by row those of RUN, where RUN does not say (SPHIRE's).",
-        ),
+        stack_option(),
         *beautify_parameters(low_pass=1.0),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -36,7 +38,7 @@ Examples:
 @click.command(
     "compare",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("runs", metavar="RUN1 RUN2...", nargs=-1, required=True)
 @click.option("--out", "outputs", metavar="FILE", multiple=True, help="Write the consensus here.")

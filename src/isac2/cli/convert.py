@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Write the particle stack IN, or several as one, in the format that OUT's name tells.
@@ -29,7 +31,7 @@ Examples:
 @click.command(
     "convert",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("inputs", metavar="IN...", nargs=-1, required=True)
 @click.argument("output", metavar="OUT")

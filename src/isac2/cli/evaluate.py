@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -29,7 +31,7 @@ Example:
 @click.command(
     "evaluate",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("run")
 @click.argument("truth")

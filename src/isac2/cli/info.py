@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 if TYPE_CHECKING:
     from isac2.stacks import Stack
     from isac2.stacks.summary import PixelSummary
@@ -28,7 +30,7 @@ Examples:
 @click.command(
     "info",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--root", metavar="DIR", help="Folder from which names in the table start.")

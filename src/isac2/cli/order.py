@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import explain
 from isac2.cli.settings_options import device_option
 
@@ -25,7 +26,7 @@ Example:
 @click.command(
     "order",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("averages")
 @click.argument("output", metavar="OUT")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Draw a figure of RUN for a paper.
@@ -27,7 +29,7 @@ Example:
 @click.command(
     "plot",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("figure", type=click.Choice(["montage", "histogram", "frc", "chain"]))
 @click.argument("run")

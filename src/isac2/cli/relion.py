@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.settings_options import SettingsCommand, settings_options
 from isac2.run.stopping import stopping_on_signals
 
@@ -73,5 +74,5 @@ command = _RelionCommand(
         *settings_options(flags_have_values=True),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Write the page of RUN: RUN/report.html, one file that opens from disk.
@@ -20,7 +22,7 @@ Example:
 @click.command(
     "report",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("run")
 @click.option("--output", "-o", metavar="FILE", help="Write the page to FILE instead.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
+from isac2.cli.conventions import CONTEXT, stack_option
 from isac2.cli.main import explain
 from isac2.cli.run_overrides import OverridingCommand, given_settings, run_overrides
 from isac2.run.stopping import stopping_on_signals
@@ -57,13 +58,9 @@ command = OverridingCommand(
         click.Argument(["run"]),
         click.Argument(["outdir"]),
         *choice_options(),
-        click.Option(
-            ["--stack"],
-            metavar="STACK",
-            help="What RUN classified, where it does not say (SPHIRE's).",
-        ),
+        stack_option(),
         *run_overrides(),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

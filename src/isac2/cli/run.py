@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import explain
 from isac2.cli.settings_options import SettingsCommand, settings_options
 from isac2.run.directory import RunDirectory
@@ -57,5 +58,5 @@ command = SettingsCommand(
         *settings_options(),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

@@ -7,36 +7,36 @@ from typing import Any
 
 import click
 
-from isac2.cli.settings_options import SettingsCommand, SettingsOption, words_metavar
+from isac2.cli.settings_options import (
+    CLICK_TYPES,
+    SettingsCommand,
+    SettingsOption,
+    words_metavar,
+)
 from isac2.run.options import option_table
 
 __all__ = ["OverridingCommand", "given_settings", "run_overrides"]
 
 _NEVER = ("restart",)
-_KINDS = {int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING}
 
 
 class OverridingCommand(SettingsCommand):
     """A command whose help shows its own options first, then those of a run in their groups."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [
-            record
-            for parameter in self.get_params(ctx)
-            if isinstance(parameter, click.Option)
-            and not isinstance(parameter, SettingsOption)
-            and (record := parameter.get_help_record(ctx)) is not None
-        ]
+        def rows(of_the_run: bool) -> list[tuple[str, str]]:
+            return [
+                record
+                for parameter in self.get_params(ctx)
+                if isinstance(parameter, click.Option)
+                and isinstance(parameter, SettingsOption) == of_the_run
+                and (record := parameter.get_help_record(ctx)) is not None
+            ]
+
         with formatter.section("Options"):
-            formatter.write_dl(own)
-        rows = [
-            record
-            for parameter in self.get_params(ctx)
-            if isinstance(parameter, SettingsOption)
-            and (record := parameter.get_help_record(ctx)) is not None
-        ]
+            formatter.write_dl(rows(of_the_run=False))
         with formatter.section("Options of the run, where they are to differ"):
-            formatter.write_dl(rows)
+            formatter.write_dl(rows(of_the_run=True))
 
 
 def run_overrides(names: Sequence[str] | None = None) -> list[click.Parameter]:
@@ -58,7 +58,7 @@ def run_overrides(names: Sequence[str] | None = None) -> list[click.Parameter]:
             SettingsOption(
                 declarations,
                 option.group,
-                type=_KINDS[option.value_type],
+                type=CLICK_TYPES[option.value_type],
                 default=None,
                 metavar=words_metavar(option),
                 help=f"{option.help}{unit}",

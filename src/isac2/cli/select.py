@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
+from isac2.cli.conventions import CONTEXT, stack_option
 
 if TYPE_CHECKING:
     from isac2.report.choosable import Choosable
@@ -80,16 +81,13 @@ command = click.Command(
         click.Argument(["run"]),
         click.Argument(["outputs"], metavar="OUT...", nargs=-1, required=True),
         *choice_options(),
-        click.Option(
-            ["--stack"],
-            metavar="STACK",
-            help="The particles, row by row those of RUN, where RUN does not say (SPHIRE's), or "
-            "their partners, such as the tilted ones, which then get classes and poses.",
+        stack_option(
+            ", or their partners, such as the tilted ones, which then get classes and poses"
         ),
         click.Option(
             ["--averages"], metavar="FILE", help="Write the averages of the chosen classes, too."
         ),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
+from isac2.cli.conventions import CONTEXT, stack_option, threads_option
 from isac2.cli.main import explain
 
 __all__ = ["command", "processing_parameters", "separate"]
@@ -135,11 +136,7 @@ command = click.Command(
     params=[
         click.Argument(["run"]),
         click.Argument(["outdir"]),
-        click.Option(
-            ["--stack"],
-            metavar="STACK",
-            help="The particles, row by row those of RUN, where RUN does not say (SPHIRE's).",
-        ),
+        stack_option(),
         *(option for option in choice_options() if option.name != "unaccounted"),
         *processing_parameters(),
         click.Option(
@@ -149,8 +146,8 @@ command = click.Command(
             show_default=True,
             help="Move the particles to the middle by whole pixels, or onto their average.",
         ),
-        click.Option(["--threads"], type=click.IntRange(min=0), default=0, help="All by default."),
+        threads_option(),
     ],
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )

@@ -10,7 +10,22 @@ from isac2.run.option import AUTOMATIC, Option, checked_value
 from isac2.run.option_page import GROUP_TITLES, default_text
 from isac2.run.options import option_default, option_table
 
-__all__ = ["SettingsCommand", "device_option", "settings_options", "words_metavar"]
+__all__ = [
+    "CLICK_TYPES",
+    "SettingsCommand",
+    "SettingsOption",
+    "device_option",
+    "settings_options",
+    "words_metavar",
+]
+
+CLICK_TYPES: dict[type, Any] = {
+    int: click.INT,
+    float: click.FLOAT,
+    bool: click.BOOL,
+    str: click.STRING,
+}
+"""What click reads the values of an option as, by their type."""
 
 
 class SettingsOption(click.Option):
@@ -89,8 +104,7 @@ def words_metavar(option: Option) -> str | None:
 
 def _click_option(name: str, option: Option, flags_have_values: bool) -> click.Option:
     default = option_default(name)
-    kinds = {int: click.INT, float: click.FLOAT, bool: click.BOOL, str: click.STRING}
-    kind: Any = kinds[option.value_type]
+    kind: Any = CLICK_TYPES[option.value_type]
     others = [f"{value}: {meaning}" for value, meaning in option.special if value != default]
     if option.automatic:
         kind, default = kind if option.words else NumberOrAuto(kind), None

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 if TYPE_CHECKING:
     from isac2.simulate import Recipe, SimulatedStack
 
@@ -144,7 +146,7 @@ def _command(callback: Callable[..., None]) -> click.Command:
         callback=callback,
         params=_parameters(),
         help=_HELP,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        context_settings=CONTEXT,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Say how far the run in OUTDIR is: also while it goes on, from another terminal.
@@ -19,7 +21,7 @@ Example:
 @click.command(
     "status",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("outdir")
 def command(outdir: str) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command", "write_substack"]
 
 _HELP = """Write the particles of STACK that are in a class of RUN, with their poses, to OUTDIR.
@@ -23,7 +25,7 @@ Example:
 @click.command(
     "substack",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("stack")
 @click.argument("run")

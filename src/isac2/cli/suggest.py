@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 if TYPE_CHECKING:
     from isac2.run.suggestion import Cost, Suggestion
     from isac2.stacks import Stack
@@ -30,7 +32,7 @@ Example:
 @click.command(
     "suggest",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("stack")
 @click.option(

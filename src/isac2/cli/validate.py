@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Find everything that is wrong with the particle stack FILE, not only the first thing.
@@ -22,7 +24,7 @@ Example:
 @click.command(
     "validate",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--root", metavar="DIR", help="Folder from which names in the table start.")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
+
 __all__ = ["command"]
 
 _HELP = """Show the run in OUTDIR in the browser, and choose classes there.
@@ -28,7 +30,7 @@ Examples:
 @click.command(
     "view",
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings=CONTEXT,
 )
 @click.argument("outdir")
 @click.option(

@@ -15,14 +15,11 @@ if TYPE_CHECKING:
     from isac2.stacks import Stack
 
 __all__ = [
-    "CONTEXT",
     "HistoricalCommand",
     "find_averages",
     "open_recipe_stack",
     "rewrite_headers",
 ]
-
-CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class HistoricalCommand(click.Command):

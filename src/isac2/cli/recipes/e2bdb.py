@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import run_command
-from isac2.cli.recipes.common import CONTEXT, HistoricalCommand
+from isac2.cli.recipes.common import HistoricalCommand
 from isac2.errors import InputError
 
 __all__ = ["command", "main", "with_equals_signs"]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import run_command
-from isac2.cli.recipes.common import CONTEXT, HistoricalCommand, find_averages
+from isac2.cli.recipes.common import HistoricalCommand, find_averages
 from isac2.errors import InputError
 
 __all__ = ["command", "main", "split_number"]

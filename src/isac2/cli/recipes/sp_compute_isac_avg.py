@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from isac2.cli.beautify import beautify, beautify_parameters
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import run_command
-from isac2.cli.recipes.common import CONTEXT, HistoricalCommand
+from isac2.cli.recipes.common import HistoricalCommand
 
 __all__ = ["command", "main"]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from isac2.cli.conventions import CONTEXT
 from isac2.cli.main import run_command
-from isac2.cli.recipes.common import CONTEXT, HistoricalCommand
+from isac2.cli.recipes.common import HistoricalCommand
 from isac2.errors import InputError
 
 if TYPE_CHECKING:
