@@ -33,6 +33,10 @@ __all__ = ["aligned_scratch", "find_largest", "find_peaks", "place_of_order"]
 _HALF = LANES // 2
 _PAIR = 2 * LANES  # real and imaginary parts of a ring and sixteen orders
 _CACHE_LINE = 16  # float32
+_FAR = (
+    3.0  # margins below the best reference: only if better ones are full does the image come here
+)
+_CARE_WHEN_FAR = 2 / 3  # of a margin
 
 
 @numba.njit(nogil=True, cache=True)
@@ -249,17 +253,27 @@ def _refined_angle(x: Any, lane: Any, width: Any, orders: Any, angle: Any, step:
 
 
 @numba.njit(nogil=True, cache=True)
+def _largest_of(values: Any, first: Any, count: Any) -> Any:
+    """Largest of some values."""
+    found = values[first]
+    for n in range(first + 1, first + count):
+        found = max(found, values[n])
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
 def _near_the_best(
-    rough: Any, lane: Any, count: Any, margin: Any, lanes: Any, found: Any, shifts: Any
+    rough: Any, lane: Any, count: Any, margin: Any, best: Any, lanes: Any, found: Any, shifts: Any
 ) -> Any:
     """Add to `lanes`, from `found` on, those of one reference within a margin of its largest.
 
-    rough: values of all lanes, the reference's `count` from `lane` on; shifts: filled with the
+    rough: values of all lanes, the reference's `count` from `lane` on; best: what the image reaches
+    with any reference: where this one stays far below, less care is enough; shifts: filled with the
     translations of the lanes added. Returns the new number of lanes, and that of translations.
     """
-    highest = rough[lane]
-    for n in range(lane, lane + count):
-        highest = max(highest, rough[n])
+    highest = _largest_of(rough, lane, count)
+    if highest < best - _FAR * margin:
+        margin *= _CARE_WHEN_FAR
     moved = 0
     for shift in range(count // 2):
         before = found
@@ -274,7 +288,7 @@ def _near_the_best(
 @numba.njit(nogil=True, cache=True)
 def _correlate(
     bank: Any, image: Any, references: Any, first: Any, packing: Any, sizes: Any, grids: Any,
-    margins: Any, signs: Any, scratch: Any,
+    margins: Any, signs: Any, reached: Any, scratch: Any,
 ) -> Any:  # fmt: skip
     """Fill the lanes of an image and some references, and find how large each becomes.
 
@@ -283,9 +297,10 @@ def _correlate(
     without angles leaves all lanes.
 
     bank, references flat, the image and the first reference from `image` and `first` on; sizes:
-    floats of one reference, how many references, translations; margins: one a reference; scratch:
-    from `_room`. Returns the number of lanes that were tried to the end; they are listed, with
-    their values, in the scratch arrays.
+    floats of one reference, how many references, translations; margins: one a reference; reached:
+    float32 (1,), what the image reached with references before, brought up to date, or (0,) where
+    references do not compete; scratch: from `_room`. Returns the number of lanes that were tried to
+    the end; they are listed, with their values, in the scratch arrays.
     """
     fine, coarse = grids
     x, everything, shifts, lanes, best, rough, values, width = scratch
@@ -304,9 +319,14 @@ def _correlate(
         values[:] = rough
         return number * count
     _largest_over_angles(x, everything, number * count, width, coarse, best, rough)
+    highest = np.float32(-np.inf)
+    if reached.size:
+        reached[0] = highest = max(reached[0], _largest_of(rough, 0, number * count))
     found = 0
     for k in range(number):
-        found, moved = _near_the_best(rough, k * count, count, margins[k], lanes, found, shifts)
+        found, moved = _near_the_best(
+            rough, k * count, count, margins[k], highest, lanes, found, shifts
+        )
         _multiply(
             bank, image, references, first + k * size, packing, (low, high), shifts, moved,
             n_shifts, signs, x, k * count * 2 * width, width,
@@ -332,12 +352,13 @@ def _room(number: Any, n_shifts: Any, fine: Any) -> Any:
 @numba.njit(nogil=True, cache=True)
 def find_largest(
     bank: Any, references: Any, packing: Any, n_shifts: Any, grids: Any, margins: Any,
-    signs: Any, out: Any,
+    signs: Any, reached: Any, out: Any,
 ) -> None:  # fmt: skip
     """Largest correlation of each image with each reference, over translation, angle and mirror.
 
     bank (b, v * n_shifts), references (k, v), packing (starts, rings); grids: (fine, coarse), each
-    (table, orders, blocks, quarters); margins float32 (k,); signs float32 (16,); out (b, k).
+    (table, orders, blocks, quarters); margins float32 (k,); signs float32 (16,); reached float32
+    (b,): what each image reached with other references, brought up to date; out (b, k).
     """
     number, size = references.shape
     scratch = _room(number, n_shifts, grids[0])
@@ -347,7 +368,7 @@ def find_largest(
     for image in range(bank.shape[0]):
         found = _correlate(
             flat_bank, image * bank.shape[1], flat_references, 0, packing,
-            (size, number, n_shifts), grids, margins, signs, scratch,
+            (size, number, n_shifts), grids, margins, signs, reached[image : image + 1], scratch,
         )  # fmt: skip
         for n in range(found):
             k = lanes[n] // (2 * n_shifts)
@@ -408,7 +429,7 @@ def find_peaks(
         owner = owners[image]
         tried = _correlate(
             flat_bank, image * bank.shape[1], flat_references, owner * number * size, packing,
-            (size, number, n_shifts), grids, margins[owner], signs, scratch,
+            (size, number, n_shifts), grids, margins[owner], signs, value[:0, 0], scratch,
         )  # fmt: skip
         for k in range(number):  # where nothing is larger than anything: values that are no numbers
             value[image, k], winner[k] = np.float32(-np.inf), k * 2 * n_shifts

@@ -40,7 +40,7 @@ images_a_block = 64
 
 _TAPS = 8
 _REFERENCES_A_BLOCK = 24  # whose correlations with an image fit the cache
-_MARGIN = 2.5  # standard deviations of what the coarse correlation leaves out
+_MARGIN = 3.0  # standard deviations of what the coarse correlation leaves out
 
 
 @dataclass(frozen=True)
@@ -274,12 +274,13 @@ def find_largest(
     out = np.empty((len(bank.values), len(values)), np.float32)
     grids = angles.table, coarse.table if coarse else _NO_GRID
     margins = _margins(bank, references, coarse)[0]
+    reached = np.full(len(bank.values), -np.inf, np.float32)
     for first in range(0, len(values), _REFERENCES_A_BLOCK):
         some = slice(first, first + _REFERENCES_A_BLOCK)
         found = np.empty((len(bank.values), len(values[some])), np.float32)
         correlation.find_largest(
             bank.values, values[some], bank.packing.blocks, bank.n_shifts, grids, margins[some],
-            _signs(), found,
+            _signs(), reached, found,
         )  # fmt: skip
         out[:, some] = found
     return out
