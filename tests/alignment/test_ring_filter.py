@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
 
-from isac2.alignment.ring_filter import RingFilter
+from isac2.alignment.ring_filter import RingFilter, bessel_functions
 from isac2.alignment.rings import RingGeometry
 from isac2.alignment.search import angular_coefficients
 from isac2.alignment.space import SearchSpace
@@ -35,3 +36,9 @@ def test_a_constant_stays_up_to_the_edge() -> None:
     geometry = RingGeometry(1, 20)
     matrix = RingFilter(geometry, 0.2).matrices(0.2, 1)[0]
     np.testing.assert_allclose(matrix.sum(axis=1), 1.0, rtol=1e-5)
+
+
+def test_bessel_functions_are_those_of_scipy() -> None:
+    x = np.concatenate([[0.0, 1e-3], np.random.default_rng(3).uniform(0, 150, 40)])
+    expected = scipy.special.jv(np.arange(80)[:, None], x)
+    np.testing.assert_allclose(bessel_functions(80, x), expected, atol=1e-13)
