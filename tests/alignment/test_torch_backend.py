@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,23 @@ def test_devices_share_the_blocks_of_a_search(
     with open_workers(3) as workers:
         shared = search(*given, ON_TORCH, workers, FREQUENCY)
     np.testing.assert_array_equal(shared, alone)
+
+
+def test_a_stack_that_stays_on_the_device_gives_the_same(
+    tmp_path: Path, images: NDArray[np.float32], references: NDArray[np.float32]
+) -> None:
+    from isac2.alignment.backends.torch_backend import TorchBackend
+    from isac2.devices.torch_devices import Devices
+
+    np.save(tmp_path / "stack.npy", images)
+    stack = np.load(tmp_path / "stack.npy", mmap_mode="r")
+    geometry, table = ON_CPU.geometry(FREQUENCY), ON_CPU.sampling_table(FREQUENCY)
+    rows, middle = np.arange(COUNT)[::-1].copy(), np.zeros((COUNT, 2))
+    expected = open_backend("torch:cpu").ring_bank(images, rows, middle, geometry, table)
+    backend = TorchBackend(Devices(["cpu"]), keeps_stacks=True)
+    for _ in range(2):
+        found = backend.ring_bank(stack, rows, middle, geometry, table)
+        np.testing.assert_array_equal(found.values, expected.values)
 
 
 def test_references_of_one_device_are_copied_to_another(

@@ -25,6 +25,7 @@ from isac2.alignment.backends.cpu import AngleGrid, Peaks
 from isac2.alignment.backends.torch_sampling import RingSampler
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.devices.torch_devices import Devices, Same, in_parts
+from isac2.devices.torch_stacks import ResidentStacks
 
 __all__ = ["AngleTable", "RadialFilter", "References", "RingBank", "TorchBackend"]
 
@@ -131,10 +132,13 @@ class TorchBackend:
     ----------
     devices : Devices
         That share the work.
+    keeps_stacks : bool, optional
+        Whether stacks that are searched again and again stay there; by default on GPUs.
     """
 
-    def __init__(self, devices: Devices) -> None:
+    def __init__(self, devices: Devices, keeps_stacks: bool | None = None) -> None:
         self._devices = devices
+        self._stacks = ResidentStacks(devices, keeps_stacks)
 
     @property
     def images_a_block(self) -> int:
@@ -157,7 +161,7 @@ class TorchBackend:
         with self._devices.alone_on(device) as memory:
             values = torch.zeros(shape, device=device)
             for some in in_parts(len(rows), memory // sampler.bytes_an_image):
-                pixels = _taken(images, rows[some]).to(device)
+                pixels = self._stacks.take(images, rows[some], device)
                 sampler.coefficients(pixels, centres[some], normalise, values[:, some])
         return RingBank(values, geometry)
 
@@ -259,13 +263,6 @@ class TorchBackend:
         matrices = along_radius.matrices.to(device)
         out[:orders] = torch.einsum("mrq,jkmxq->mjkxr", matrices, sums[:, :, :orders])
         return References(out.view(geometry.n_orders, j, k, 2 * rings), geometry)
-
-
-def _taken(images: NDArray[np.float32] | Tensor, rows: NDArray[np.int64]) -> Tensor:
-    """Some of the images, where they are: on a device already when a backend has made them."""
-    if isinstance(images, torch.Tensor):
-        return images[torch.from_numpy(rows).to(images.device)]
-    return torch.from_numpy(np.asarray(images[rows], np.float32))
 
 
 def _on_host(values: Tensor) -> NDArray[Any]:
