@@ -91,14 +91,19 @@ def test_the_status_of_a_run_in_pools_counts_the_classes_of_all(tiny: Any, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("changed", "phase"), [({}, "confidence"), ({"skip_confidence": True}, "results")]
+    ("changed", "stopped_after", "phase"),
+    [
+        ({}, "clustering", "confidence"),
+        ({}, "results", "confidence"),  # all at the end is done again
+        ({"skip_confidence": True}, "clustering", "results"),
+    ],
 )
 def test_the_phase_after_the_clustering_is_the_next_that_will_be_done(
-    changed: dict[str, bool], phase: str, tiny: Any, tmp_path: Path
+    changed: dict[str, bool], stopped_after: str, phase: str, tiny: Any, tmp_path: Path
 ) -> None:
     settings = replace(tiny.settings, **changed)
     with pytest.raises(KeyboardInterrupt):
-        run_isac(tiny.path, tmp_path / "run", settings, Stop("clustering: "))
+        run_isac(tiny.path, tmp_path / "run", settings, Stop(f"{stopped_after}: "))
     assert read_status(tmp_path / "run").phase == phase
 
 

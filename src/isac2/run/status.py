@@ -95,7 +95,7 @@ def read_status(path: str | os.PathLike[str]) -> RunStatus:
         return RunStatus(directory, record, owner, phase or "clustering", last_message=message)
     classes = standing.classes
     if standing.finished:
-        phase = _phase_after_clustering(record, bool(classes))
+        phase = _phase_after_clustering(record, bool(classes), owner is not None)
     return RunStatus(
         directory,
         record,
@@ -179,9 +179,12 @@ def _phase_before_clustering(directory: RunDirectory, record: RunRecord) -> str:
     return "" if directory.working_images.exists() else "preparation"
 
 
-def _phase_after_clustering(record: RunRecord, has_classes: bool) -> str:
-    """The first phase at the end that is not on record; the report is the last one."""
-    done = {phase["name"] for phase in record.phases}
+def _phase_after_clustering(record: RunRecord, has_classes: bool, goes_on: bool) -> str:
+    """The first phase at the end that is not on record; the report is the last one.
+
+    A run that was stopped does all of them again.
+    """
+    done = {phase["name"] for phase in record.phases} if goes_on else set()
     judged = has_classes and not record.options.get("skip_confidence")
     names = [
         *(["confidence"] if judged else []),
