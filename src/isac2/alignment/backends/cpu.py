@@ -39,7 +39,7 @@ __all__ = [
 images_a_block = 64
 
 _TAPS = 8
-_REFERENCES_A_BLOCK = 24  # whose correlations with an image fit the cache
+_REFERENCES_A_BLOCK = 32  # whose correlations with an image fit the cache
 _MARGIN = 3.0  # standard deviations of what the coarse correlation leaves out
 
 
