@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from isac2.alignment.space import Frames
+from isac2.clustering.comparison import ClassComparison, compare_with_classes
 from isac2.clustering.confirm import (
-    ClassComparison,
+    as_similar_as_members,
     belongs_elsewhere,
     clearly_belongs,
-    compare_with_classes,
     confirm_members,
     prove_classes,
+    reassign_images,
     recall_images,
 )
 from isac2.clustering.parameters import ClusteringParameters
@@ -70,6 +71,21 @@ def test_an_unclear_lead_neither_expels_nor_recalls() -> None:
 def test_classes_of_the_same_view_are_no_rivals() -> None:
     comparison = _comparison([[0.90, 0.89]], against=0.1, alike=0.95)
     assert clearly_belongs(comparison, np.array([0])).tolist() == [True]
+
+
+def test_a_twin_is_no_rival_to_a_member_either() -> None:
+    comparison = _comparison([[0.80, 0.89]], against=0.1, alike=0.95)
+    assert comparison.lead(np.array([0]))[0, 1] < -2.8
+    assert np.isinf(comparison.lead_over_rivals(np.array([0]))).all()
+    assert belongs_elsewhere(comparison, np.array([0])).tolist() == [False]
+
+
+def test_what_is_far_less_similar_than_members_is_told_by_hand() -> None:
+    # leads of the members, in steps of 0.1 sqrt(2): 7, 8, 9; spread 1.48; least 8 - 4 * 1.48 = 2.07
+    unit = 0.1 * np.sqrt(2)
+    comparison = _comparison([[lead * unit, 0] for lead in (7, 8, 9, 2.2, 1.9)], 0.0, alike=0.0)
+    own, best = np.zeros(3, np.int64), np.zeros(5, np.int64)
+    assert as_similar_as_members(comparison, best, own).tolist() == [True] * 4 + [False]
 
 
 def test_the_comparison_does_not_depend_on_an_average_s_contrast(
@@ -181,6 +197,18 @@ def test_a_member_that_is_cut_off_goes(
         assert np.array_equal(confirmed[label].members, whole[label].members)
 
 
+def test_a_member_that_shows_more_than_its_class_goes(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    rows = known.rows_of(0)
+    images = known.images.copy()
+    images[rows[5], 14:22, 8:18] += 1.5  # a neighbour beside and on top of it
+    group = replace(known, images=images).group(rows, parameters)
+    (after,) = confirm_members(images, (group,), (), parameters, WORKERS)
+    assert rows[5] not in after.members
+    assert len(after.members) >= 21
+
+
 def test_no_groups_are_no_work(known: Any, parameters: ClusteringParameters) -> None:
     assert confirm_members(known.images, (), (), parameters, WORKERS) == ()
 
@@ -246,6 +274,30 @@ def test_nothing_to_recall_changes_nothing(
     assert recall_images(known.images, nobody, poses, classes, parameters, seed, WORKERS) is classes
     pool, poses = known.rows_of(-1), identity_poses(50)
     assert recall_images(known.images, pool, poses, (), parameters, seed, WORKERS) == ()
+
+
+def test_a_member_moves_to_the_class_of_its_own_shape(
+    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
+) -> None:
+    wrong, lost = known.rows_of(1)[:2], known.rows_of(2)[:1]
+    before = (
+        known.group(np.r_[known.rows_of(0), wrong], parameters),
+        known.group(known.rows_of(1)[2:], parameters),
+        known.group(known.rows_of(2)[1:], parameters),
+        classes[3],
+    )
+    pool = np.sort(np.r_[lost, known.rows_of(-1)])
+    after = reassign_images(
+        known.images, pool, identity_poses(len(pool)), before, parameters, (1, 3), WORKERS
+    )
+    assert not np.isin(wrong, after[0].members).any()
+    assert np.isin(wrong, after[1].members).all()
+    assert np.isin(lost, after[2].members).all()
+    everywhere = np.concatenate([group.members for group in after])
+    assert len(np.unique(everywhere)) == len(everywhere)
+    assert np.isin(everywhere, known.rows_of(-1)).sum() <= 1
+    nobody = np.empty(0, np.int64), identity_poses(0)
+    assert reassign_images(known.images, *nobody, (), parameters, (1, 3), WORKERS) == ()
 
 
 def test_what_belongs_nowhere_does_not_stand_the_proof(

@@ -84,7 +84,7 @@ def test_views_that_one_pool_mixed_up_are_told_apart_by_the_other(
     found = confirm_against_all(known.images, classes, few, SerialWorkers())
     for group, label in zip(found, (0, 0, 1), strict=True):
         assert set(known.label[group.members]) == {label}
-    strict = replace(few, minimum_group_size=12)
+    strict = replace(few, minimum_group_size=10)
     assert len(confirm_against_all(known.images, classes, strict, SerialWorkers())) == 2
 
 

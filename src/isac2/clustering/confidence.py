@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 from isac2.alignment.reference_free import ReferenceFreeAligner
 from isac2.alignment.search import align_to_assigned, search
 from isac2.alignment.space import centres_from_poses
-from isac2.clustering.confirm import contrast_of, noise_of_similarity, standardise_averages
+from isac2.clustering.comparison import contrast_of, noise_of_similarity, standardise_averages
+from isac2.clustering.leave_out import measure_own_part, measure_own_parts
 from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import average_symmetry, class_aligner, search_space
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
 from isac2.clustering.symmetry import bring_together
-from isac2.images.filters import tanh_low_pass
-from isac2.images.masks import disc_mask
-from isac2.images.transform import apply_poses
 from isac2.poses import PoseArray, compose, identity_poses
 from isac2.workers import SerialWorkers, Workers
 
@@ -263,30 +261,13 @@ def _margins(
     centres = centres_from_poses(np.concatenate([group.poses for group in classes]))
     best = nearest_averages(images, rows, centres, averages, 2, space, workers)
     aligned = align_to_assigned(images, rows, centres, averages, own, space, workers)
-    mine = _without_itself(aligned.similarity, images, classes, parameters, workers)
+    mine = measure_own_parts(images, classes, parameters, workers).take_out(aligned.similarity)
     other = np.where(best.index[:, 0] == own, 1, 0)
     each = np.arange(len(rows))
     second = best.index[each, other].astype(np.int64)
     likeness = similarity_of_pairs(averages, own, second, space, workers)
     ahead = mine - best.similarity[each, other]
     return ahead / (noise_of_similarity(parameters) * contrast_of(likeness)), second
-
-
-def _without_itself(
-    similarity: NDArray[np.float32],
-    images: NDArray[np.float32],
-    classes: tuple[StableGroup, ...],
-    parameters: ClusteringParameters,
-    workers: Workers,
-) -> NDArray[np.float64]:
-    """Similarity of each member of all classes to the average of the others of its class."""
-
-    def own_part(group: StableGroup) -> NDArray[np.float64]:
-        return _own_part(images, group, slice(None), parameters)
-
-    parts = np.concatenate(workers.map(own_part, classes))
-    counts = np.array([len(group.members) for group in classes])
-    return _less_own_part(similarity, parts, np.repeat(counts, counts))
 
 
 def preference(
@@ -324,41 +305,4 @@ def preference(
         search(images, rows, centres_from_poses(place), one[None], space, SerialWorkers())[:, 0]
         for place, one in zip(places, averages, strict=True)
     )
-    parts = _own_part(images, group, some, parameters)
-    return _less_own_part(own, parts, np.full(len(rows), count)) - others
-
-
-def _own_part(
-    images: NDArray[np.float32],
-    group: StableGroup,
-    some: slice,
-    parameters: ClusteringParameters,
-) -> NDArray[np.float64]:
-    """What members add to their own similarity by being an m-th part of the average, noise and all.
-
-    With x the member, f(x) what the average's filter leaves of it: <x, f(x)> / (m |x| |average|).
-    """
-    members, poses = group.members[some], group.poses[some]
-    inside = disc_mask(group.average.shape[-1], parameters.radius)
-    average = float(np.linalg.norm(_centred(group.average[None, inside])))
-    parts = []
-    for first in range(0, len(members), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        moved = apply_poses(images[members[block]], poses[block])
-        left = tanh_low_pass(moved, parameters.highest_frequency, parameters.falloff)
-        x, f = _centred(moved[:, inside]), _centred(left[:, inside])
-        parts.append((x * f).sum(axis=1) / np.maximum(np.linalg.norm(x, axis=1), 1e-12))
-    return np.concatenate(parts) / (len(group.members) * max(average, 1e-12))
-
-
-def _less_own_part(
-    similarity: NDArray[np.float32], parts: NDArray[np.float64], sizes: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Similarity to the average of all members but the one itself."""
-    others: NDArray[np.float64] = (similarity - parts) * sizes / np.maximum(sizes - 1.0, 1.0)
-    return others
-
-
-def _centred(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Rows less their means."""
-    return np.asarray(rows - rows.mean(axis=1, keepdims=True), np.float64)
+    return measure_own_part(images, group, parameters, some).take_out(own) - others

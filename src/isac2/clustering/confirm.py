@@ -2,11 +2,11 @@
 
 Equal-size assignment gives an image to a group although it likes another one better, when that one
 is full; and the image may well be posed alike there every time. So, once a generation's groups are
-stable, every image is compared with all classes on equal terms: a member that belongs elsewhere
-goes back to the pool, and an image of the pool that clearly belongs to one class, and is stable in
-it, comes back. At last the class is proven: it is tested with each image's full weight in the
-average, so that what belongs nowhere is held back by itself. All three are departures from the
-historical method.
+stable, every image is compared with all classes on equal terms, a member with the average of the
+others of its class: a member that belongs elsewhere, or shows more than its class does, goes back
+to the pool, and an image that belongs to one class, and is stable in it, comes back. At last the
+class is proven: it is tested with each image's full weight in the average, so that what belongs
+nowhere is held back by itself. All three are departures from the historical method.
 """
 
 from __future__ import annotations
@@ -16,8 +16,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.search import align_to_assigned, search
-from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
+from isac2.alignment.search import align_to_assigned
+from isac2.alignment.space import Frames, centres_from_poses
+from isac2.clustering.comparison import ClassComparison, compare_with_classes
+from isac2.clustering.leave_out import (
+    measure_own_parts,
+    unexplained_energy,
+    well_explained,
+)
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import (
     class_aligner,
@@ -27,127 +33,26 @@ from isac2.clustering.sac import (
     test_group,
 )
 from isac2.clustering.state import StableGroup
-from isac2.images.filters import tanh_response
-from isac2.images.masks import disc_mask
-from isac2.poses import PoseArray
+from isac2.poses import PoseArray, identity_poses
 from isac2.workers import Workers
 
 __all__ = [
     "CLEARLY",
-    "SAME_VIEW",
-    "ClassComparison",
     "are_whole",
-    "compare_with_classes",
     "confirm_members",
-    "contrast_of",
+    "keep_explained",
     "keep_members",
-    "noise_of_similarity",
+    "less_moved",
     "prove_classes",
+    "reassign_images",
     "recall_images",
-    "reliability_of",
-    "standardise_averages",
 ]
 
 CLEARLY = 3.0  # standard deviations of the noise
-SAME_VIEW = 0.9  # averages as alike as this, but for noise, are rivals for no image
 _LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
+_AT_ALL = 1.0  # standard deviations
+_FARTHEST = 4.0  # robust standard deviations below the median member
 _MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
-_LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
-
-
-@dataclass(frozen=True)
-class ClassComparison:
-    """Similarity of images and classes on equal terms.
-
-    Attributes
-    ----------
-    similarity : float32 (m, K)
-        Of each image to each class's average, both with unit variance.
-    against : float32 (m, K)
-        The same to the averages with their contrast inverted: what chance alone gives.
-    likeness : float64 (K, K)
-        Similarity of the averages to each other.
-    same_view : bool (K, K)
-        Whether two averages would be alike if they were free of noise.
-    noise : float
-        Standard deviation that noise gives to the similarity of an image and an average.
-    """
-
-    similarity: NDArray[np.float32]
-    against: NDArray[np.float32]
-    likeness: NDArray[np.float64]
-    same_view: NDArray[np.bool_]
-    noise: float
-
-    def lead(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By how many standard deviations each image prefers its class (int64 (m,)) to each other.
-
-        Noise gives the difference of the similarities to two averages of correlation c a standard
-        deviation of sqrt(2 (1 - c)) times that of one. Returns float64 (m, K), 0 for its own.
-        """
-        ahead = self.similarity[np.arange(len(own)), own][:, None] - self.similarity
-        lead: NDArray[np.float64] = ahead / (self.noise * contrast_of(self.likeness[own]))
-        lead[np.arange(len(own)), own] = 0.0
-        return lead
-
-    def lead_over_chance(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By how many standard deviations each image prefers its class to the inverted class."""
-        image = np.arange(len(own))
-        ahead = self.similarity[image, own] - self.against[image, own]
-        lead: NDArray[np.float64] = ahead / (self.noise * np.sqrt(2))
-        return lead
-
-
-def compare_with_classes(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
-    averages: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    parameters: ClusteringParameters,
-    workers: Workers,
-) -> ClassComparison:
-    """Compare images (rows int64 (m,), poses POSE (m,)) with class averages float32 (K, n, n).
-
-    counts int64 (K,) is how many images each average is made of.
-
-    As with `search`, what is found may only be looked at in `workers.once`.
-
-    Notes
-    -----
-    White noise of unit variance correlates with an average of unit variance by 0 +- 1 / sqrt(n), n
-    the number of independent pixels in the disc.
-    """
-    space = search_space(parameters)
-    reliability = reliability_of(averages, counts, parameters)
-    averages = standardise_averages(averages, space)
-    both = np.concatenate([averages, -averages])
-    table = search(images, rows, centres_from_poses(poses), both, space, workers)
-    count = len(averages)
-    middle = np.zeros((count, 2))
-    likeness = search(averages, np.arange(count), middle, averages, space, workers).astype(float)
-    likeness = (likeness + likeness.T) / 2
-    same_view = likeness / np.sqrt(np.outer(reliability, reliability)) > SAME_VIEW
-    np.fill_diagonal(same_view, val=True)
-    noise = noise_of_similarity(parameters)
-    return ClassComparison(table[:, :count], table[:, count:], likeness, same_view, noise)
-
-
-def reliability_of(
-    averages: NDArray[np.float32], counts: NDArray[np.int64], parameters: ClusteringParameters
-) -> NDArray[np.float64]:
-    """Share of each average's variance that is not the noise of its images, float64 (K,).
-
-    Images have noise of unit variance, of which an average keeps one part in its number of images,
-    and its low-pass filter the part within the band.
-    """
-    axis = np.fft.fftfreq(averages.shape[-1])
-    frequency = np.hypot(axis[:, None], axis)
-    response = tanh_response(frequency, parameters.highest_frequency, parameters.falloff)
-    noise = float(np.square(response).mean()) / counts
-    variance = averages[:, disc_mask(averages.shape[-1], parameters.radius)].var(axis=1)
-    reliability: NDArray[np.float64] = np.clip(1 - noise / np.maximum(variance, 1e-12), 0.1, 1.0)
-    return reliability
 
 
 def _averages_and_counts(
@@ -157,38 +62,18 @@ def _averages_and_counts(
     return np.stack([g.average for g in groups]), np.array([len(g.members) for g in groups])
 
 
-def noise_of_similarity(parameters: ClusteringParameters) -> float:
-    """Standard deviation that noise gives to the correlation of an image and an average."""
-    independent = np.pi * min(parameters.radius, parameters.noise_radius or np.inf) ** 2
-    return 1 / float(np.sqrt(independent))
-
-
-def contrast_of(likeness: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise of the difference of similarities to two averages so alike, in that of one."""
-    contrast: NDArray[np.float64] = np.sqrt(2 * np.maximum(1 - likeness, _LEAST_CONTRAST))
-    return contrast
-
-
-def standardise_averages(averages: NDArray[np.float32], space: SearchSpace) -> NDArray[np.float32]:
-    """Averages with zero mean and unit variance inside the disc."""
-    inside = disc_mask(averages.shape[-1], space.radius)
-    values = averages[:, inside]
-    mean, deviation = values.mean(axis=1), values.std(axis=1)
-    scaled = (averages - mean[:, None, None]) / np.maximum(deviation, 1e-12)[:, None, None]
-    standard: NDArray[np.float32] = scaled.astype(np.float32)
-    return standard
-
-
 def belongs_elsewhere(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each image clearly prefers another class, or chance, to its own (int64 (m,))."""
-    rival = (comparison.lead(own) < -CLEARLY).any(axis=1)
+    """Whether each image clearly prefers another view, or chance, to its own class (int64 (m,))."""
+    rival = comparison.lead_over_rivals(own) < -CLEARLY
     chance: NDArray[np.bool_] = comparison.lead_over_chance(own) < CLEARLY
     return rival | chance
 
 
-def clearly_belongs(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each image clearly prefers its class to chance and to every other view."""
-    ahead = ((comparison.lead(own) > CLEARLY) | comparison.same_view[own]).all(axis=1)
+def clearly_belongs(
+    comparison: ClassComparison, own: NDArray[np.int64], margin: float = CLEARLY
+) -> NDArray[np.bool_]:
+    """Whether each image clearly prefers its class to chance, and by `margin` to other views."""
+    ahead = comparison.lead_over_rivals(own) > margin
     chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > CLEARLY
     return ahead & chance
 
@@ -216,17 +101,16 @@ def confirm_members(
     """
     if not groups:
         return groups
-    averages, counts = _averages_and_counts((*groups, *classes))
-    rows = np.concatenate([g.members for g in groups])
-    poses = np.concatenate([g.poses for g in groups])
-    own = np.repeat(np.arange(len(groups)), [len(g.members) for g in groups])
-    comparison = compare_with_classes(images, rows, poses, averages, counts, parameters, workers)
-    elsewhere = workers.once(lambda: belongs_elsewhere(comparison, own))
+    rows, poses, own = _members_of(groups)
+    comparison = _compare((*groups, *classes), images, rows, poses, parameters, workers)
+    part = measure_own_parts(images, groups, parameters, workers)
+    elsewhere = workers.once(lambda: belongs_elsewhere(comparison.without_members(own, part), own))
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
-    return tuple(
+    kept = tuple(
         keep_members(group, stays[own == number], images, parameters)
         for number, group in enumerate(groups)
     )
+    return keep_explained(kept, images, parameters, workers)
 
 
 def recall_images(
@@ -256,42 +140,226 @@ def recall_images(
     """
     if not classes or not len(pool):
         return classes
-    averages, counts = _averages_and_counts(classes)
-    comparison = compare_with_classes(images, pool, poses, averages, counts, parameters, workers)
-    best = workers.once(lambda: comparison.similarity.argmax(axis=1))
-    recalled, best_similarity = workers.once(
-        lambda: (
-            clearly_belongs(comparison, best),
-            comparison.similarity[np.arange(len(best)), best],
-        )
-    )
-    space = search_space(parameters)
-    aligned = align_to_assigned(
-        images, pool, centres_from_poses(poses), averages, best, space, workers
-    )
-    recalled &= are_whole(pool, aligned.poses, parameters, frames)
-    aligner = group_aligner(parameters)
+    comparison = _compare(classes, images, pool, poses, parameters, workers)
+
+    def choose() -> _Choice:
+        best = comparison.similarity.argmax(axis=1)
+        return _Choice.of(comparison, best, clearly_belongs(comparison, best))
+
+    choice = workers.once(choose)
+    rows, starts = pool[choice.wanted], poses[choice.wanted]
+    return _recall(images, rows, starts, choice, classes, parameters, seed, workers, frames)
+
+
+def reassign_images(
+    images: NDArray[np.float32],
+    pool: NDArray[np.int64],
+    poses: PoseArray,
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    frames: Frames | None = None,
+) -> tuple[StableGroup, ...]:
+    """Classes with every image in the one that it is most similar to, if it is stable there.
+
+    As `recall_images`, with the same parameters, for the time when all views have their classes: an
+    image of the pool has to prefer its class to other views by one standard deviation instead of
+    three, if only it is as similar to it as members are; and a member that prefers another view at
+    all moves there.
+    """
+    if not classes:
+        return classes
+    members, places, own = _members_of(classes)
+    rows, starts = np.concatenate([members, pool]), np.concatenate([places, poses])
+    comparison = _compare(classes, images, rows, starts, parameters, workers)
+    part = measure_own_parts(images, classes, parameters, workers)
+
+    def choose() -> _Choice:
+        fair = comparison.without_members(own, part)
+        best = fair.similarity.argmax(axis=1)
+        wanted = clearly_belongs(fair, best, _AT_ALL) & as_similar_as_members(fair, best, own)
+        is_member = np.arange(len(own))
+        of_another_view = ~fair.same_view[own, best[is_member]]
+        wanted[is_member] = of_another_view & (fair.lead_over_chance(best)[is_member] > CLEARLY)
+        return _Choice.of(fair, best, wanted)
+
+    choice = workers.once(choose)
+    rows, starts = rows[choice.wanted], starts[choice.wanted]
+    grown = _recall(images, rows, starts, choice, classes, parameters, seed, workers, frames)
+    return less_moved(grown, classes, grown, images, parameters)
+
+
+def as_similar_as_members(
+    comparison: ClassComparison, best: NDArray[np.int64], own: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Whether each image prefers its class to chance by as much as members commonly do.
+
+    The first images are the members of the classes `own`, int64 (m,).
+    """
+    lead = comparison.lead_over_chance(best)
+    of_members = comparison.lead_over_chance(np.concatenate([own, best[len(own) :]]))[: len(own)]
+    least = np.empty(int(own.max()) + 1)
+    for number in range(len(least)):
+        common = of_members[own == number]
+        middle = np.median(common)
+        spread = 1.4826 * np.median(np.abs(common - middle))
+        least[number] = middle - _FARTHEST * spread
+    similar: NDArray[np.bool_] = lead >= least[best]
+    return similar
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which images are to be tested with a class (bool (m,)), with which, and how alike they are.
+
+    The last two are of the wanted images only.
+    """
+
+    wanted: NDArray[np.bool_]
+    best: NDArray[np.int64]
+    similarity: NDArray[np.floating]
+
+    @classmethod
+    def of(
+        cls, comparison: ClassComparison, best: NDArray[np.int64], wanted: NDArray[np.bool_]
+    ) -> _Choice:
+        similarity = comparison.similarity[np.flatnonzero(wanted), best[wanted]]
+        return cls(wanted, best[wanted], similarity)
+
+
+def _recall(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    choice: _Choice,
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    frames: Frames | None,
+) -> tuple[StableGroup, ...]:
+    """Classes and those of the chosen images that are stable in theirs, and explained by it."""
+    if not len(rows):
+        return classes
+    averages, _ = _averages_and_counts(classes)
+    centres, space = centres_from_poses(poses), search_space(parameters)
+    poses = align_to_assigned(images, rows, centres, averages, choice.best, space, workers).poses
+    whole = are_whole(rows, poses, parameters, frames)
 
     def recall(number: int) -> StableGroup:
         group = classes[number]
-        new = np.flatnonzero(recalled & (best == number))
+        new = np.flatnonzero(whole & (choice.best == number))
         room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
-        new = new[np.argsort(-best_similarity[new], kind="stable")[:room]]
-        if not len(new):
-            return group
-        rows = np.concatenate([group.members, pool[new]])
-        starts = np.concatenate([group.poses, aligned.poses[new]])
-        order = np.argsort(rows)
-        tested = test_group(
-            aligner, images, rows[order], starts[order], parameters, (*seed, number)
-        )
-        whole = are_whole(tested.members, tested.poses, parameters, frames)
-        tested = keep_members(tested, whole, images, parameters)
-        if len(tested.members) <= len(group.members):
-            return group
-        return replace(tested, main_iteration=group.main_iteration, generation=group.generation)
+        new = new[np.argsort(-choice.similarity[new], kind="stable")[:room]]
+        return _test_with(group, rows[new], poses[new], images, parameters, (*seed, number), frames)
 
-    return tuple(workers.map(recall, range(len(classes))))
+    tested = tuple(workers.map(recall, range(len(classes))))
+    explained = keep_explained(tested, images, parameters, workers)
+    return tuple(
+        after if len(after.members) > len(before.members) else before
+        for before, after in zip(classes, explained, strict=True)
+    )
+
+
+def _test_with(
+    group: StableGroup,
+    new: NDArray[np.int64],
+    poses: PoseArray,
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    frames: Frames | None,
+) -> StableGroup:
+    """Class and new images (rows int64 (m,)) tested together; as it was where it does not grow."""
+    if not len(new):
+        return group
+    rows, starts = np.concatenate([group.members, new]), np.concatenate([group.poses, poses])
+    order = np.argsort(rows)
+    aligner = group_aligner(parameters)
+    tested = test_group(aligner, images, rows[order], starts[order], parameters, seed)
+    whole = are_whole(tested.members, tested.poses, parameters, frames)
+    tested = keep_members(tested, whole, images, parameters)
+    if len(tested.members) <= len(group.members):
+        return group
+    return replace(
+        tested,
+        main_iteration=group.main_iteration,
+        generation=group.generation,
+        pools=group.pools,
+    )
+
+
+def less_moved(
+    groups: tuple[StableGroup, ...],
+    before: tuple[StableGroup, ...],
+    after: tuple[StableGroup, ...],
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+) -> tuple[StableGroup, ...]:
+    """Groups (such as `before` or `after`) less what is new `after` in another one of them.
+
+    Examples
+    --------
+    Image 3 moves from the first class to the second.
+
+    >>> def group(*rows):
+    ...     some = len(rows)
+    ...     return StableGroup(np.array(rows), identity_poses(some), np.zeros(some),
+    ...                        np.zeros((64, 64), np.float32), 0.0, 1.0, some)
+    >>> before, after = (group(1, 3), group(2)), (group(1, 3), group(2, 3))
+    >>> images = np.zeros((4, 64, 64), np.float32)
+    >>> moved = less_moved(after, before, after, images, ClusteringParameters())
+    >>> [one.members.tolist() for one in moved]
+    [[1], [2, 3]]
+    """
+    new = [np.setdiff1d(b.members, a.members) for a, b in zip(before, after, strict=True)]
+    everywhere = np.concatenate([np.empty(0, np.int64), *new])
+
+    def stays(number: int) -> NDArray[np.bool_]:
+        return ~np.isin(groups[number].members, np.setdiff1d(everywhere, new[number]))
+
+    return tuple(
+        keep_members(group, stays(number), images, parameters)
+        for number, group in enumerate(groups)
+    )
+
+
+def keep_explained(
+    groups: tuple[StableGroup, ...],
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Groups less the members of which their average leaves far more than of others."""
+    energies = workers.map(lambda group: unexplained_energy(images, group, parameters), groups)
+    return tuple(
+        keep_members(group, kept, images, parameters)
+        for group, kept in zip(groups, well_explained(energies), strict=True)
+    )
+
+
+def _members_of(
+    groups: tuple[StableGroup, ...],
+) -> tuple[NDArray[np.int64], PoseArray, NDArray[np.int64]]:
+    """All members of groups, one group after the other, their poses, and the group of each."""
+    sizes = [len(group.members) for group in groups]
+    nothing = np.empty(0, np.int64), identity_poses(0)
+    members = np.concatenate([nothing[0], *(group.members for group in groups)])
+    poses = np.concatenate([nothing[1], *(group.poses for group in groups)])
+    return members, poses, np.repeat(np.arange(len(groups)), sizes)
+
+
+def _compare(
+    classes: tuple[StableGroup, ...],
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> ClassComparison:
+    averages, counts = _averages_and_counts(classes)
+    return compare_with_classes(images, rows, poses, averages, counts, parameters, workers)
 
 
 def prove_classes(

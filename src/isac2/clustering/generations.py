@@ -13,17 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.space import Frames
-from isac2.clustering.confirm import confirm_members, prove_classes, recall_images
+from isac2.clustering.confirm import (
+    confirm_members,
+    less_moved,
+    prove_classes,
+    reassign_images,
+    recall_images,
+)
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
 from isac2.clustering.state import IsacState, StableGroup
 from isac2.poses import PoseArray, identity_poses
 from isac2.workers import Workers
 
-__all__ = ["isac", "sac_is_over", "start_state"]
+__all__ = ["isac", "sac_is_over", "settle", "start_state"]
 
 _POOL_MARGIN = 1.2
 _SMALLEST_POOL = 2  # groups' worth of images
+_SETTLING = 2  # times that all classes are weighed again at the end of a main iteration
+_SETTLE = 3  # names what is drawn then
 
 
 def _silent(message: str) -> None:
@@ -131,7 +139,7 @@ def close_generation(
 
     Members that clearly belong to another class go back too; images of the pool that clearly belong
     to one of the classes, and are stable in it, are recalled; and new classes, and those that have
-    grown, are proven.
+    grown, are proven. At the end of a main iteration that gave classes, all are settled.
     """
     name = (seed, state.main_iteration, state.generation, state.sac_round)
     candidates = tuple(
@@ -160,8 +168,39 @@ def close_generation(
     )
     new_classes = len(classes) - len(state.accounted)
     main_done = _pool_is_finished(closed, new_classes, parameters)
+    if main_done and _of_this_main_iteration(closed):
+        closed = settle(images, closed, parameters, name, workers, frames)
     finished = main_done and not _another_main_iteration(closed, parameters)
     return replace(closed, main_done=main_done, finished=finished)
+
+
+def settle(
+    images: NDArray[np.float32],
+    state: IsacState,
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+    workers: Workers,
+    frames: Frames | None = None,
+) -> IsacState:
+    """Weigh all images and all classes once more, now that all views have their classes.
+
+    A class of an early generation was confirmed when most views had no class yet. A member that
+    prefers another view goes there if it is stable in it, and an image of the pool that no other
+    view is nearly as good for is tested with its best class. Classes that become too small are
+    dissolved, and the next main iteration begins with their images.
+    """
+    for turn in range(_SETTLING):
+        name = (*seed, turn, _SETTLE)
+        classes = confirm_members(images, state.accounted, (), parameters, workers, frames)
+        classes = _large_enough(classes, parameters)
+        pool, poses = _unaccounted(state, classes)
+        grown = reassign_images(images, pool, poses, classes, parameters, name, workers, frames)
+        known = less_moved(classes, classes, grown, images, parameters)
+        proven = prove_classes(images, grown, known, parameters, name, workers)
+        classes = _large_enough(proven, parameters)
+        pool, poses = _unaccounted(state, classes)
+        state = replace(state, pool=pool, poses=poses, accounted=classes)
+    return state
 
 
 def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
@@ -219,6 +258,11 @@ def _pool_is_finished(state: IsacState, new_classes: int, parameters: Clustering
 
 def _another_main_iteration(state: IsacState, parameters: ClusteringParameters) -> bool:
     """Whether enough is left, and this main iteration gave enough, to begin anew."""
-    here = sum(1 for g in state.accounted if g.main_iteration == state.main_iteration)
     enough = len(state.pool) >= _SMALLEST_POOL * parameters.images_per_group
-    return enough and here > parameters.new_classes_needed
+    fewer = len(state.pool) < len(state.start_of_main)  # or they would come and go for ever
+    return enough and fewer and _of_this_main_iteration(state) > parameters.new_classes_needed
+
+
+def _of_this_main_iteration(state: IsacState) -> int:
+    """How many classes it gave."""
+    return sum(1 for group in state.accounted if group.main_iteration == state.main_iteration)

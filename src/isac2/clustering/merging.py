@@ -8,7 +8,7 @@ merged class then has to prove as stable as its parts were, or the two stay as t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
-from isac2.clustering.confidence import preference
-from isac2.clustering.confirm import (
-    CLEARLY,
+from isac2.clustering.comparison import (
     SAME_VIEW,
-    are_whole,
     contrast_of,
-    keep_members,
     noise_of_similarity,
     reliability_of,
     standardise_averages,
 )
+from isac2.clustering.confidence import preference
+from isac2.clustering.confirm import CLEARLY, are_whole, keep_explained, keep_members
+from isac2.clustering.leave_out import OwnPart, measure_own_parts
 from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.parts import test_in_parts
@@ -35,7 +34,14 @@ from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose
 from isac2.workers import SerialWorkers, Workers
 
-__all__ = ["confirm_against_all", "merge_classes", "recall_to_classes", "show_the_same_view"]
+__all__ = [
+    "Standing",
+    "confirm_against_all",
+    "merge_classes",
+    "recall_to_classes",
+    "show_the_same_view",
+    "stand_among",
+]
 
 _CANDIDATES = 8  # most similar classes that are looked at for each
 _ALIKE_ENOUGH = 0.5  # similarity of averages below which two classes are not compared
@@ -49,38 +55,106 @@ _GROWTH = 2  # times its size, to which a class may grow by what is recalled
 Pair = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where m images stand among classes, in standard deviations of the noise.
+
+    Attributes
+    ----------
+    number : int64 (m,)
+        The class that is asked about.
+    similarity : float64 (m,)
+        To that class's average, less what the image itself adds to it.
+    lead, over_chance : float64 (m,)
+        By how much the image prefers that class to every class of another view, and to chance.
+    poses : POSE (m,)
+        In that class.
+    """
+
+    number: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    lead: NDArray[np.float64]
+    over_chance: NDArray[np.float64]
+    poses: PoseArray
+
+
+def stand_among(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+    part: OwnPart | None = None,
+) -> Standing:
+    """Weigh images against the classes that they are most similar to, whatever their number.
+
+    `isac2.clustering.comparison` by the same rules, without a table of all images and classes.
+
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    rows : int64 (m,)
+        Which of them, with their `centres`, float64 (m, 2).
+    classes, parameters, workers
+    part : OwnPart, optional
+        When the rows are all members of the classes, one class after the other: what each adds to
+        the average of its own class, which is then the one that is asked about; otherwise it is the
+        most similar one.
+    """
+    space, noise = search_space(parameters), noise_of_similarity(parameters)
+    averages = np.stack([group.average for group in classes])
+    sizes = np.array([len(group.members) for group in classes])
+    reliability = reliability_of(averages, sizes, parameters)
+    averages = standardise_averages(averages, space)
+    nearest = nearest_averages(images, rows, centres, averages, _RIVALS, space, workers)
+    number = nearest.index[:, 0].astype(np.int64)
+    if part is not None:
+        number = np.repeat(np.arange(len(classes)), sizes)
+    found = align_to_assigned(images, rows, centres, averages, number, space, workers)
+    against = align_to_assigned(images, rows, centres, -averages, number, space, workers)
+    similarity = nearest.similarity[:, 0].astype(np.float64)
+    if part is not None:
+        similarity = part.take_out(found.similarity)
+    lead = np.full(len(rows), np.inf)
+    for place in range(nearest.index.shape[1]):
+        rival = nearest.index[:, place].astype(np.int64)
+        likeness = similarity_of_pairs(averages, number, rival, space, workers)
+        alike = likeness > SAME_VIEW * np.sqrt(reliability[number] * reliability[rival])
+        ahead = (similarity - nearest.similarity[:, place]) / (noise * contrast_of(likeness))
+        lead = np.where((rival == number) | alike, lead, np.minimum(lead, ahead))
+    over_chance = (similarity - against.similarity) / (noise * np.sqrt(2))
+    return Standing(number, similarity, lead, over_chance, found.poses)
+
+
 def confirm_against_all(
     images: NDArray[np.float32],
     classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     workers: Workers,
+    frames: Frames | None = None,
 ) -> tuple[StableGroup, ...]:
     """Classes less the members that clearly belong to another class, of whichever pool.
 
-    `isac2.clustering.confirm.confirm_members` for any number of images and classes: a member is
-    weighed against the classes that it is most similar to. A view that one pool has not told from
-    another is told by the classes of the others. What is too small after that is no class.
+    `isac2.clustering.confirm.confirm_members` for any number of images and classes. A view that one
+    pool has not told from another is told by the classes of the others. What is too small after
+    that is no class.
     """
     if len(classes) < 2:
         return classes
-    space, noise = search_space(parameters), noise_of_similarity(parameters)
-    averages = standardise_averages(np.stack([group.average for group in classes]), space)
     rows = np.concatenate([group.members for group in classes])
-    centres = centres_from_poses(np.concatenate([group.poses for group in classes]))
-    own = np.repeat(np.arange(len(classes)), [len(group.members) for group in classes])
-    nearest = nearest_averages(images, rows, centres, averages, _RIVALS, space, workers)
-    mine = align_to_assigned(images, rows, centres, averages, own, space, workers).similarity
-    stays = np.ones(len(rows), np.bool_)
-    for place in range(nearest.index.shape[1]):
-        rival = nearest.index[:, place].astype(np.int64)
-        likeness = similarity_of_pairs(averages, own, rival, space, workers)
-        behind = nearest.similarity[:, place] - mine
-        stays &= (rival == own) | (behind < CLEARLY * noise * contrast_of(likeness))
+    poses = np.concatenate([group.poses for group in classes])
+    part = measure_own_parts(images, classes, parameters, workers)
+    centres = centres_from_poses(poses)
+    standing = stand_among(images, rows, centres, classes, parameters, workers, part)
+    stays = (standing.lead >= -CLEARLY) & (standing.over_chance >= CLEARLY)
+    stays &= are_whole(rows, poses, parameters, frames)
 
     def keep(number: int) -> StableGroup:
-        return keep_members(classes[number], stays[own == number], images, parameters)
+        return keep_members(classes[number], stays[standing.number == number], images, parameters)
 
-    kept = workers.map(keep, range(len(classes)))
+    kept = tuple(workers.map(keep, range(len(classes))))
+    kept = keep_explained(kept, images, parameters, workers)
     threshold, smallest = parameters.pixel_error_threshold, parameters.minimum_group_size
     return tuple(g for g in kept if (g.pixel_errors < threshold).sum() > smallest)
 
@@ -226,24 +300,28 @@ def recall_to_classes(
 ) -> tuple[StableGroup, ...]:
     """Classes and those images of the rest that clearly belong to one and are stable in it.
 
-    `isac2.clustering.confirm.recall_images` for any number of images and classes: an image is
-    weighed against the classes that it is most similar to, and against the negative of the best.
+    `isac2.clustering.confirm.recall_images` for any number of images and classes; a class may grow
+    to twice its size.
     """
     if not classes or not len(rest):
         return classes
-    best, clear, poses = _weigh(images, rest, classes, parameters, workers)
-    clear &= are_whole(rest, poses, parameters, frames)
+    middle = np.zeros((len(rest), 2))
+    standing = stand_among(images, rest, middle, classes, parameters, workers)
+    clear = (standing.lead > CLEARLY) & (standing.over_chance > CLEARLY)
+    clear &= are_whole(rest, standing.poses, parameters, frames)
 
     def recall(number: int) -> StableGroup:
         group = classes[number]
-        new = np.flatnonzero(clear & (best == number))[: (_GROWTH - 1) * len(group.members)]
+        new = np.flatnonzero(clear & (standing.number == number))
+        room = (_GROWTH - 1) * len(group.members)
+        new = new[np.argsort(-standing.similarity[new], kind="stable")[:room]]
         if not len(new):
             return group
         rows = np.concatenate([group.members, rest[new]])
-        starts = np.concatenate([group.poses, poses[new]])
+        starts = np.concatenate([group.poses, standing.poses[new]])
         order = np.argsort(rows)
         tested = test_in_parts(images, rows[order], starts[order], parameters, (*seed, number))
-        if tested is None or len(tested.members) <= len(group.members):
+        if tested is None:
             return group
         return replace(
             tested,
@@ -252,33 +330,9 @@ def recall_to_classes(
             pools=group.pools,
         )
 
-    return tuple(workers.map(recall, range(len(classes))))
-
-
-def _weigh(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    classes: tuple[StableGroup, ...],
-    parameters: ClusteringParameters,
-    workers: Workers,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], PoseArray]:
-    """Each image's most similar class, whether it clearly belongs to it, and its pose there."""
-    space, noise = search_space(parameters), noise_of_similarity(parameters)
-    averages = np.stack([group.average for group in classes])
-    sizes = np.array([len(group.members) for group in classes])
-    reliability = reliability_of(averages, sizes, parameters)
-    averages = standardise_averages(averages, space)
-    middle = np.zeros((len(rows), 2))
-    nearest = nearest_averages(images, rows, middle, averages, _RIVALS, space, workers)
-    best = nearest.index[:, 0].astype(np.int64)
-    clear = np.ones(len(rows), np.bool_)
-    for place in range(1, nearest.index.shape[1]):
-        rival = nearest.index[:, place].astype(np.int64)
-        likeness = similarity_of_pairs(averages, best, rival, space, workers)
-        ahead = nearest.similarity[:, 0] - nearest.similarity[:, place]
-        same_view = likeness > SAME_VIEW * np.sqrt(reliability[best] * reliability[rival])
-        clear &= same_view | (ahead > CLEARLY * noise * contrast_of(likeness))
-    against = align_to_assigned(images, rows, middle, -averages, best, space, workers).similarity
-    clear &= nearest.similarity[:, 0] - against > CLEARLY * noise * np.sqrt(2)
-    found = align_to_assigned(images, rows, middle, averages, best, space, workers)
-    return best, clear, found.poses
+    tested = tuple(workers.map(recall, range(len(classes))))
+    explained = keep_explained(tested, images, parameters, workers)
+    return tuple(
+        after if len(after.members) > len(before.members) else before
+        for before, after in zip(classes, explained, strict=True)
+    )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
-from isac2.clustering.confirm import SAME_VIEW, reliability_of, standardise_averages
+from isac2.clustering.comparison import SAME_VIEW, reliability_of, standardise_averages
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import class_aligner, search_space, sharp_average, test_group
 from isac2.clustering.state import StableGroup

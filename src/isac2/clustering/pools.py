@@ -155,7 +155,7 @@ def bring_together(
     """Match, merge and test the classes of all pools, recall images to them, and pool the rest."""
     name = (seed, _SPLIT, 0, pools.splitting)
     notify(f"matching the {len(pools.classes + pools.found)} classes of {pools.count} pools")
-    classes = confirm_against_all(images, pools.classes + pools.found, parameters, workers)
+    classes = confirm_against_all(images, pools.classes + pools.found, parameters, workers, frames)
     classes = merge_classes(images, classes, parameters, (*name, 0), workers, notify)
     notify(f"comparing what is left with {len(classes)} classes")
     rest = left_over(pools, classes)

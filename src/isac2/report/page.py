@@ -179,10 +179,10 @@ def _steps(data: ReportData) -> list[tuple[str, int]]:
     rows = [
         (f"in generation {row.main_iteration}.{row.generation}", row.accounted)
         for row in data.generations
-        if row.accounted
+        if row.accounted > 0
     ]
     rows = rows or [("in classes", _accounted(data))]
-    left = data.particle_count - sum(count for _, count in rows)
+    left = data.particle_count - _accounted(data)
     return [*rows, (_LEFT if data.is_finished else _NOT_YET, left)] if left > 0 else rows
 
 
@@ -252,10 +252,11 @@ def _generation(row: GenerationRecord, particle_count: int) -> str:
     numbers += [str(row.rounds) if row.rounds else _MISSING, _measure(100 * row.agreement, 0, "%")]
     numbers += [_duration(row.seconds)]
     before = particle_count - row.images
-    left = row.images - row.accounted
+    came = max(0, row.accounted)
+    left = row.images - came
     track = (
         f'<span class="track"><i class="before" style="flex:{before}"></i>'
-        f'<i style="flex:{row.accounted}"></i><i class="left" style="flex:{left}"></i></span>'
+        f'<i style="flex:{came}"></i><i class="left" style="flex:{left}"></i></span>'
     )
     main = f'<th scope="row">{row.main_iteration}</th>'
     return f'<tr>{main}{_number_cells(numbers)}<td class="share">{track}</td></tr>'

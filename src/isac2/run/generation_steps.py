@@ -92,9 +92,12 @@ def record_generation(
     job.record.generations[:] = [*rows, row]
     job.first(lambda: write_record(job.directory.run_json, job.record))
     total = elsewhere + accounted_in(state.accounted)
+    came = f"{accounted} of {len(before.pool)} particles accounted for"
+    # at the end of a main iteration classes are weighed anew, and may lose more than was found
+    change = came if accounted >= 0 else f"{-accounted} particles sent back"
     job.progress.note(
-        f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {accounted} of "
-        f"{len(before.pool)} particles accounted for, {total} in all"
+        f"main {place[0]}, generation {place[1]}: {len(found)} new classes, {change}, "
+        f"{total} in all"
     )
 
 

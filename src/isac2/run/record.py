@@ -66,7 +66,8 @@ class GenerationRecord:
     images, groups : int
         It worked on, and made.
     classes, accounted : int
-        New classes, and by how many the images in a class, also in an older one, have become more.
+        New classes, and by how many the images in a class, also in an older one, have become more;
+        less than 0 where the end of a main iteration sent back more than was found.
     rounds : int
         SAC rounds it took.
     agreement : float
