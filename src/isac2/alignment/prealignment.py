@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.centring import centre_average
+from isac2.alignment.reference_free import is_shaken
 from isac2.alignment.search import angle_grid, discrete_angles, reference_coefficients
 from isac2.alignment.space import SearchSpace, centres_from_poses, poses_from_search
 from isac2.images.filters import fourier_shift, tanh_low_pass
@@ -32,8 +33,6 @@ _ROUNDS_A_STAGE = 14
 _WIDE_ROUNDS = (0, 5)  # of a stage: these search its whole range
 _NEAR_STEPS = 2  # the other rounds' range; with less, a peak beside the middle cannot be refined
 _SMALLEST_COARSE_RADIUS = 12
-_SHAKE_EVERY = 4
-_CALM_ROUNDS = 10
 _LOWEST_CUTOFF, _HIGHEST_CUTOFF = 0.12, 0.4
 _NYQUIST = 0.5
 _ROLL_OFF = 1.25
@@ -166,8 +165,7 @@ def _rounds_from_nothing(
         wide = spaces(reach, step)
         near = spaces(min(reach, _NEAR_STEPS * step), step)
         for number in range(_ROUNDS_A_STAGE):
-            count = len(rounds) + 1
-            shaken = count % _SHAKE_EVERY == 0 and count <= total - _CALM_ROUNDS
+            shaken = is_shaken(len(rounds), total)
             rounds.append((wide if number in _WIDE_ROUNDS else near, shaken))
     return rounds
 

@@ -21,12 +21,23 @@ from isac2.alignment.space import SearchSpace, poses_from_search
 from isac2.images.filters import end_of_pass_band
 from isac2.poses import PoseArray
 
-__all__ = ["ReferenceFreeAligner", "ReferenceFreeSchedule"]
+__all__ = ["ReferenceFreeAligner", "ReferenceFreeSchedule", "is_shaken"]
 
 _FOLDS = 10
 _FIRST_CUTOFF = 0.1
 _SHAKE_EVERY = 4
 _CALM_ROUNDS = 10
+
+
+def is_shaken(number: int, rounds: int) -> bool:
+    """Whether round `number`, counted from 0, of so many tries discrete angles only.
+
+    Examples
+    --------
+    >>> [number for number in range(30) if is_shaken(number, 30)]
+    [3, 7, 11, 15, 19]
+    """
+    return number % _SHAKE_EVERY == _SHAKE_EVERY - 1 and number < rounds - _CALM_ROUNDS
 
 
 @dataclass(frozen=True)
@@ -58,8 +69,7 @@ class ReferenceFreeSchedule:
 
     def is_shaken(self, number: int) -> bool:
         """Whether round `number` tries discrete angles only."""
-        count = number + 1
-        return count % _SHAKE_EVERY == 0 and count <= self.rounds - _CALM_ROUNDS
+        return is_shaken(number, self.rounds)
 
 
 @dataclass(frozen=True)

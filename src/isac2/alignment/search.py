@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import Backend, cpu
-from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry, SamplingTable
 from isac2.alignment.space import SearchSpace, poses_from_search
+from isac2.lanes import LANES
 from isac2.poses import PoseArray
 from isac2.workers import Workers
 

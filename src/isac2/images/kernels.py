@@ -12,7 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from isac2.alignment.backends.lanes import (
+from isac2.lanes import (
     LANES,
     broadcast,
     fma,

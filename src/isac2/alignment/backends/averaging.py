@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from isac2.alignment.backends.correlation import aligned_scratch, place_of_order
-from isac2.alignment.backends.lanes import LANES, fma, load, store, zero
+from isac2.lanes import LANES, fma, load, store, zero
 
 __all__ = ["add_rotated", "filter_averages", "mean_of_others", "take_out_drift"]
 

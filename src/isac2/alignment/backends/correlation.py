@@ -8,12 +8,12 @@ sin(m a))``. Lane 2 s is the direct one of translation s, lane 2 s + 1 the mirro
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 
-from isac2.alignment.backends.lanes import (
+from isac2.lanes import (
     LANES,
     absolute,
     add,
@@ -285,10 +285,39 @@ def _near_the_best(
     return found, moved
 
 
+class _Room(NamedTuple):
+    """Scratch arrays of `_correlate`.
+
+    x: all lanes, `width` floats for real and for imaginary parts each; every: 0, 1, 2, ...; shifts:
+    translations of one reference; lanes: those that are tried to the end; sums: sixteen angles of
+    each lane; rough, values: the largest of every lane, and of those tried to the end.
+    """
+
+    x: Any
+    width: Any
+    every: Any
+    shifts: Any
+    lanes: Any
+    sums: Any
+    rough: Any
+    values: Any
+
+
+@numba.njit(nogil=True, cache=True)
+def _make_room(number: Any, n_shifts: Any, fine: Any) -> Any:
+    """Room for a number of references, translations and the orders of a fine grid."""
+    count, width = number * 2 * n_shifts, -(-fine[1] // LANES) * LANES
+    return _Room(
+        aligned_scratch(count * 2 * width), width, np.arange(count),
+        np.empty(n_shifts + 1, np.int64), np.empty(count + 1, np.int64),
+        aligned_scratch((count + 8) * LANES), aligned_scratch(count), aligned_scratch(count),
+    )  # fmt: skip
+
+
 @numba.njit(nogil=True, cache=True)
 def _correlate(
     bank: Any, image: Any, references: Any, first: Any, packing: Any, sizes: Any, grids: Any,
-    margins: Any, signs: Any, reached: Any, scratch: Any,
+    margins: Any, signs: Any, reached: Any, room: Any,
 ) -> Any:  # fmt: skip
     """Fill the lanes of an image and some references, and find how large each becomes.
 
@@ -299,11 +328,11 @@ def _correlate(
     bank, references flat, the image and the first reference from `image` and `first` on; sizes:
     floats of one reference, how many references, translations; margins: one a reference; reached:
     float32 (1,), what the image reached with references before, brought up to date, or (0,) where
-    references do not compete; scratch: from `_room`. Returns the number of lanes that were tried to
-    the end; they are listed, with their values, in the scratch arrays.
+    references do not compete; room: `_Room`. Returns the number of lanes that were tried to the
+    end; they are listed, with their values, in the room.
     """
     fine, coarse = grids
-    x, everything, shifts, lanes, best, rough, values, width = scratch
+    x, width, everything, shifts, lanes, best, rough, values = room
     size, number, n_shifts = sizes
     count = 2 * n_shifts
     low, high = -(-coarse[1] // LANES), -(-fine[1] // LANES)
@@ -336,20 +365,6 @@ def _correlate(
 
 
 @numba.njit(nogil=True, cache=True)
-def _room(number: Any, n_shifts: Any, fine: Any) -> Any:
-    """Scratch arrays of `_correlate` for a number of references, and the width of a lane."""
-    count, width = number * 2 * n_shifts, -(-fine[1] // LANES) * LANES
-    everything, shifts = np.arange(count), np.empty(n_shifts + 1, np.int64)
-    lanes, best = np.empty(count + 1, np.int64), aligned_scratch((count + 8) * LANES)
-    x, rough, values = (
-        aligned_scratch(count * 2 * width),
-        aligned_scratch(count),
-        aligned_scratch(count),
-    )
-    return x, everything, shifts, lanes, best, rough, values, width
-
-
-@numba.njit(nogil=True, cache=True)
 def find_largest(
     bank: Any, references: Any, packing: Any, n_shifts: Any, grids: Any, margins: Any,
     signs: Any, reached: Any, out: Any,
@@ -361,18 +376,17 @@ def find_largest(
     (b,): what each image reached with other references, brought up to date; out (b, k).
     """
     number, size = references.shape
-    scratch = _room(number, n_shifts, grids[0])
-    lanes, values = scratch[3], scratch[6]
+    room = _make_room(number, n_shifts, grids[0])
     flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
     out[:] = np.float32(-np.inf)
     for image in range(bank.shape[0]):
         found = _correlate(
             flat_bank, image * bank.shape[1], flat_references, 0, packing,
-            (size, number, n_shifts), grids, margins, signs, reached[image : image + 1], scratch,
+            (size, number, n_shifts), grids, margins, signs, reached[image : image + 1], room,
         )  # fmt: skip
         for n in range(found):
-            k = lanes[n] // (2 * n_shifts)
-            out[image, k] = max(out[image, k], values[n])
+            k = room.lanes[n] // (2 * n_shifts)
+            out[image, k] = max(out[image, k], room.values[n])
 
 
 @numba.njit(nogil=True, cache=True)
@@ -421,15 +435,15 @@ def find_peaks(
     fine = grids[0]
     value, shift, move, angle, mirror = found
     n_shifts, (_, number, size) = shifts.shape[0], references.shape
-    scratch = _room(number, n_shifts, fine)
-    x, lanes, rough, values, width = scratch[0], scratch[3], scratch[5], scratch[6], scratch[7]
+    room = _make_room(number, n_shifts, fine)
+    x, width, lanes, values = room.x, room.width, room.lanes, room.values
     winner, parts = np.empty(number, np.int64), aligned_scratch(4 * LANES)
     flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
     for image in range(bank.shape[0]):
         owner = owners[image]
         tried = _correlate(
             flat_bank, image * bank.shape[1], flat_references, owner * number * size, packing,
-            (size, number, n_shifts), grids, margins[owner], signs, value[:0, 0], scratch,
+            (size, number, n_shifts), grids, margins[owner], signs, value[:0, 0], room,
         )  # fmt: skip
         for k in range(number):  # where nothing is larger than anything: values that are no numbers
             value[image, k], winner[k] = np.float32(-np.inf), k * 2 * n_shifts
@@ -444,4 +458,4 @@ def find_peaks(
             height, at = _refined_angle(x, winner[k], width, fine[1], at, step)
             value[image, k], angle[image, k] = height, at
             shift[image, k], mirror[image, k] = lane // 2, lane % 2
-            _refined_move(rough, start, lane // 2, shifts, neighbours, move[image, k])
+            _refined_move(room.rough, start, lane // 2, shifts, neighbours, move[image, k])

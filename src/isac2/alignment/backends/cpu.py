@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import averaging, correlation, sampling
-from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.backends.packing import Packing, aligned_empty, aligned_zeros, packing_of
 from isac2.alignment.rings import RingGeometry, SamplingTable
+from isac2.lanes import LANES
 
 __all__ = [
     "AngleGrid",

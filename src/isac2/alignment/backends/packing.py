@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.backends.lanes import LANES
 from isac2.alignment.rings import RingGeometry
+from isac2.lanes import LANES
 
 __all__ = ["Packing", "aligned_empty", "aligned_zeros", "lane_of_order", "packing_of"]
 

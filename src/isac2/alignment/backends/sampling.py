@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from isac2.alignment.backends.correlation import aligned_scratch
-from isac2.alignment.backends.lanes import (
+from isac2.lanes import (
     LANES,
     add,
     broadcast,

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from isac2.alignment.backends.lanes import LANES, products, transpose
+from isac2.lanes import LANES, products, transpose
 
 
 @numba.njit
