@@ -219,9 +219,10 @@ def ring_bank(
     values = aligned_empty(count, packing.size * n_shifts)
     grid = (table.place, table.left, table.top, table.x_weights.ravel(), table.y_weights.ravel())
     sampling.fill_bank(
-        images, np.ascontiguousarray(rows), corners, taps, table.window, grid,
-        (geometry.lengths, geometry.starts, packing.ring_blocks, geometry.weights),
-        packing.matrices, (*packing.blocks, packing.first_rings), normalise, values,
+        images, np.ascontiguousarray(rows), (corners, taps, table.window), grid,
+        (geometry.lengths, geometry.starts, packing.ring_blocks, geometry.weights,
+         packing.matrices),
+        (*packing.blocks, packing.first_rings), normalise, values,
     )  # fmt: skip
     return RingBank(values[: rows.size], packing, n_shifts)
 

@@ -175,24 +175,19 @@ def _fold_ring(samples: Any, start: Any, quarter: Any, out: Any, sums: Any) -> N
 
 @numba.njit(nogil=True, cache=True)
 def _transform_ring(
-    folded: Any, quarter: Any, matrices: Any, entry: Any, blocks: Any, ring: Any, packing: Any,
-    translation: Any, out: Any, first: Any, size: Any,
-) -> Any:  # fmt: skip
+    folded: Any, quarter: Any, matrices: Any, entry: Any, places: Any, out: Any, size: Any
+) -> Any:
     """Transform one ring of sixteen images into packed coefficients; return where entries end.
 
-    folded: from `_fold_ring`; matrices: `Packing.matrices`, the ring's from `entry` on, for so many
-    blocks of orders; packing: (starts, rings, first_rings); translation: (number, of how many);
-    out: flat coefficients, image by image `size` apart, the first of the sixteen from `first` on.
+    folded: from `_fold_ring`; matrices: `Packing.matrices`, the ring's from `entry` on; places
+    int64: where each of its blocks of orders goes in out, the flat coefficients, image by image
+    `size` apart.
     """
-    starts, rings, first_rings = packing
-    number, n_shifts = translation
     vectors = quarter * LANES
-    for block in range(blocks):
-        place = (
-            starts[block] * n_shifts + number * rings[block] + ring - first_rings[block]
-        ) * _PAIR
-        place += first
-        products(folded, 0, quarter + 1, 2 * vectors, quarter, matrices, entry, out, place, size)
+    for place in places:
+        products(
+            folded, 0, quarter + 1, 2 * vectors, quarter, matrices, entry, out, place, size
+        )  # fmt: skip
         entry += (2 * quarter + 1) * (LANES // 2)
         products(
             folded, vectors + LANES, quarter - 1, 3 * vectors, quarter, matrices, entry, out,
@@ -233,18 +228,19 @@ def _normalise(values: Any, mean: Any, power: Any, packing: Any, translation: An
 
 @numba.njit(nogil=True, cache=True)
 def fill_bank(
-    images: Any, rows: Any, corners: Any, taps: Any, window: Any, grid: Any, geometry: Any,
-    matrices: Any, packing: Any, normalise: Any, out: Any,
+    images: Any, rows: Any, windows: Any, grid: Any, rings: Any, packing: Any, normalise: Any,
+    out: Any,
 ) -> None:  # fmt: skip
     """Fill packed coefficients of images at all translations of a grid.
 
-    images float32 (n, ny, nx), rows int64 (b,), corners int64 (b, 2) and taps float32 (2, 8, b made
-    up to sixteens): window and sub-pixel move of each; window: its side; grid as in `_sample_ring`;
-    geometry: lengths, starts int64 (r + 1,), blocks int64 (r,), weights float64 (r,) of the rings;
-    matrices: `Packing.matrices`; packing: (starts, rings, first_rings); out float32 (b made up to
+    images float32 (n, ny, nx), rows int64 (b,); windows: corners int64 (b, 2) and taps float32 (2,
+    8, b made up to sixteens), window and sub-pixel move of each image, and a window's side; grid as
+    in `_sample_ring`; rings: lengths, starts int64 (r + 1,), blocks int64 (r,), weights float64
+    (r,) and `Packing.matrices`; packing: (starts, rings, first_rings); out float32 (b made up to
     sixteens, v * s).
     """
-    lengths, begins, blocks, weights = geometry
+    corners, taps, window = windows
+    lengths, begins, blocks, weights, matrices = rings
     n_shifts, wide, longest = grid[0].size, window + _TAPS - 1, lengths.max()
     line = -(-wide // LANES) * LANES
     strip, pixels = aligned_scratch(line * LANES), aligned_scratch(wide * line * LANES)
@@ -252,25 +248,35 @@ def fill_bank(
     centred = aligned_scratch(window * window * LANES)
     samples, folded = aligned_scratch(n_shifts * longest * LANES), aligned_scratch(longest * LANES)
     sums, size, flat = aligned_scratch(2 * LANES), out.shape[1], out.reshape(-1)
+    places = np.empty(blocks.max(), np.int64)
     for first in range(0, rows.size, LANES):
         mean, power = np.zeros((n_shifts, LANES)), np.zeros((n_shifts, LANES))
         _crop(images, rows, corners, first, wide, strip, pixels)
         _centre(pixels, line, window, taps, first, between, centred)
-        entry = 0
+        begin = end = 0
         for ring in range(lengths.size):
             length = lengths[ring]
             _sample_ring(centred, window, grid, begins[ring], length, between, samples)
             for s in range(n_shifts):
                 _fold_ring(samples, s * length * LANES, length // 4, folded, sums)
                 _add_moments(sums, weights[ring] / length, mean[s], power[s])
+                for block in range(blocks[ring]):
+                    row = _row_of_ring(packing, block, ring, s, n_shifts)
+                    places[block] = first * size + row * _PAIR
                 end = _transform_ring(
-                    folded, length // 4, matrices, entry, blocks[ring], ring, packing,
-                    (s, n_shifts), flat, first * size, size,
-                )  # fmt: skip
-            entry = end
+                    folded, length // 4, matrices, begin, places[: blocks[ring]], flat, size
+                )
+            begin = end
         if normalise:
             for lane in range(LANES):
                 for s in range(n_shifts):
                     _normalise(
                         out[first + lane], mean[s, lane], power[s, lane], packing, (s, n_shifts)
                     )
+
+
+@numba.njit(nogil=True, cache=True)
+def _row_of_ring(packing: Any, block: Any, ring: Any, number: Any, n_shifts: Any) -> Any:
+    """Entry, of sixteen orders' real and imaginary parts, of a ring at a translation."""
+    starts, rings, first_rings = packing
+    return starts[block] * n_shifts + number * rings[block] + ring - first_rings[block]
