@@ -19,13 +19,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.reference_free import (
+    Group,
+    ReferenceFreeAligner,
+    ReferenceFreeSchedule,
+)
 from isac2.alignment.search import (
     align_to_assigned,
     angle_grid,
@@ -50,7 +55,7 @@ from isac2.simulate import Recipe, simulate_stack
 from isac2.workers import SerialWorkers, Workers
 
 RADIUS, BOX, CUTOFF, FALLOFF, SIGNAL_TO_NOISE = 29, 76, 0.2, 0.2, 0.1
-ROUNDS, RUNS, GROUP, GROUPS = 30, 5, 200, 8
+ROUNDS, RUNS, GROUP, GROUPS, TOGETHER = 30, 5, 200, 8, 8
 COMPARED = 512
 PICKED_BOX, PICKED_RADIUS, PIXEL = 256, 100, 1.2  # of particles as they are picked
 IMAGES_A_PART, PARTS = 64, 16
@@ -154,19 +159,31 @@ def necessary_operations(work: Work) -> float:
 
 
 def measure_rounds(work: Work, workers: Workers) -> None:
-    """Align groups reference-free."""
+    """Align groups reference-free, one by one and several at once."""
     schedule = ReferenceFreeSchedule(ROUNDS, 0.4, FALLOFF, 90.0)
     aligner = ReferenceFreeAligner(work.space, schedule, own_weight=0.1)
     centres = np.zeros((GROUP, 2))
 
-    def align(number: int) -> None:
-        rows = (number * GROUP + np.arange(GROUP)) % len(work.images)
-        aligner.align(work.images, rows, centres, [np.random.default_rng(n) for n in range(RUNS)])
+    def align(first: int, count: int) -> None:
+        groups = [
+            Group(
+                (number * GROUP + np.arange(GROUP)) % len(work.images),
+                centres,
+                [np.random.default_rng(n) for n in range(RUNS)],
+            )
+            for number in range(first, first + count)
+        ]
+        aligner.align_groups(work.images, groups)
 
-    groups = max(1, workers.count) if work.device == "torch:cpu" else GROUPS
-    cost = work.seconds(lambda: workers.map(align, range(groups)), 1)
-    each = 1e6 * cost / (groups * GROUP * ROUNDS * RUNS)
-    print(f"round     {each:8.2f} us an image and round of reference-free alignment")
+    on_gpu = work.device.startswith("cuda")
+    for together in (1, TOGETHER) if on_gpu else (1, 2):
+        batches = range(0, max(GROUPS if on_gpu else 1, workers.count) * together, together)
+        cost = work.seconds(lambda: workers.map(partial(align, count=together), batches), 1)  # noqa: B023
+        each = 1e6 * cost / (len(batches) * together * GROUP * ROUNDS * RUNS)
+        print(
+            f"round     {each:8.2f} us an image and round of reference-free alignment, {together} "
+            "groups at once"
+        )
 
 
 def picked(count: int) -> tuple[NDArray[np.float32], CtfParameters]:

@@ -7,7 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
-from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.reference_free import (
+    Group,
+    ReferenceFreeAligner,
+    ReferenceFreeSchedule,
+)
 from isac2.alignment.search import discrete_angles, reference_coefficients
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.images.filters import tanh_low_pass
@@ -122,3 +126,23 @@ class StartAngles:
 
     def integers(self, low: int, high: int, count: int) -> NDArray[np.int64]:
         return np.arange(low, low + count) % high
+
+
+@pytest.mark.parametrize("own_weight", [0.1, 1.0])
+def test_groups_aligned_at_once_come_out_as_each_alone(own_weight: float) -> None:
+    images = views(true_poses(), 1.0)
+    aligner = ReferenceFreeAligner(
+        SearchSpace(RADIUS), ReferenceFreeSchedule(6, 0.4, 0.2, 90.0), own_weight
+    )
+
+    def groups() -> list[Group]:
+        rows = np.arange(COUNT)
+        return [
+            Group(some, np.zeros((len(some), 2)), [np.random.default_rng([n, r]) for r in (0, 1)])
+            for n, some in enumerate((rows[:9], rows[9:], rows[::2]))
+        ]
+
+    together = aligner.align_groups(images, groups())
+    for found, group in zip(together, groups(), strict=True):
+        alone = aligner.align(images, group.rows, group.centres, group.generators)
+        np.testing.assert_array_equal(found, alone)

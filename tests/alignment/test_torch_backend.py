@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import Backend, cpu, open_backend
 from isac2.alignment.prealignment import pre_align
-from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.reference_free import (
+    Group,
+    ReferenceFreeAligner,
+    ReferenceFreeSchedule,
+)
 from isac2.alignment.search import (
     align_to_assigned,
     angle_grid,
@@ -24,7 +28,7 @@ from isac2.alignment.space import SearchSpace
 from isac2.devices import find_device
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
-from isac2.poses import PoseArray, make_poses, pixel_error
+from isac2.poses import make_poses, pixel_error
 from isac2.run.parallel import open_workers
 from isac2.workers import SerialWorkers
 
@@ -185,18 +189,24 @@ def test_reference_free_alignment_comes_to_the_same(references: NDArray[np.float
     views = apply_poses(np.repeat(references[:1], count, axis=0), true)
     noisy = (views + generator.normal(size=views.shape)).astype(np.float32)
 
-    def aligned(space: SearchSpace) -> PoseArray:
-        schedule = ReferenceFreeSchedule(6, 0.3, 0.2, 90.0)
-        aligner = ReferenceFreeAligner(space, schedule, own_weight=0.5)
-        seeds = [np.random.default_rng(seed) for seed in (6, 7)]
-        return aligner.align(noisy, np.arange(count), np.zeros((count, 2)), seeds)
+    def groups() -> list[Group]:
+        first, middle = np.arange(count), np.zeros((count, 2))
+        second = Group(first[:15], middle[:15], [np.random.default_rng(n) for n in (8, 9)])
+        return [Group(first, middle, [np.random.default_rng(n) for n in (6, 7)]), second]
 
-    expected, found = aligned(ON_CPU), aligned(ON_TORCH)
-    np.testing.assert_array_equal(found["mirror"], expected["mirror"])
-    # rounding grows over the rounds, where two translations are nearly as good
-    apart = pixel_error(np.stack([found, expected]), RADIUS)
-    assert np.quantile(apart, 0.9) < 0.05
-    assert apart.max() < 0.5
+    schedule = ReferenceFreeSchedule(6, 0.3, 0.2, 90.0)
+    aligners = [ReferenceFreeAligner(space, schedule, 0.5) for space in (ON_CPU, ON_TORCH)]
+    here, there = (aligner.align_groups(noisy, groups()) for aligner in aligners)
+    alone = [
+        aligners[1].align(noisy, group.rows, group.centres, group.generators) for group in groups()
+    ]
+    for expected, *found in zip(here, there, alone, strict=True):
+        for poses in found:
+            np.testing.assert_array_equal(poses["mirror"], expected["mirror"])
+            # rounding grows over the rounds, where two translations are nearly as good
+            apart = pixel_error(np.stack([poses, expected]), RADIUS)
+            assert np.quantile(apart, 0.9) < 0.05
+            assert apart.max() < 0.5
 
 
 def test_prealignment_finds_the_same_centres(
