@@ -106,10 +106,11 @@ def confirm_members(
     part = measure_own_parts(images, groups, parameters, workers)
     elsewhere = workers.once(lambda: belongs_elsewhere(comparison.without_members(own, part), own))
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
-    kept = tuple(
-        keep_members(group, stays[own == number], images, parameters)
-        for number, group in enumerate(groups)
-    )
+
+    def keep(number: int) -> StableGroup:
+        return keep_members(groups[number], stays[own == number], images, parameters)
+
+    kept = tuple(workers.map(keep, range(len(groups))))
     return keep_explained(kept, images, parameters, workers)
 
 
@@ -187,7 +188,7 @@ def reassign_images(
     choice = workers.once(choose)
     rows, starts = rows[choice.wanted], starts[choice.wanted]
     grown = _recall(images, rows, starts, choice, classes, parameters, seed, workers, frames)
-    return less_moved(grown, classes, grown, images, parameters)
+    return less_moved(grown, classes, grown, images, parameters, workers)
 
 
 def as_similar_as_members(
@@ -296,6 +297,7 @@ def less_moved(
     after: tuple[StableGroup, ...],
     images: NDArray[np.float32],
     parameters: ClusteringParameters,
+    workers: Workers,
 ) -> tuple[StableGroup, ...]:
     """Groups (such as `before` or `after`) less what is new `after` in another one of them.
 
@@ -303,26 +305,27 @@ def less_moved(
     --------
     Image 3 moves from the first class to the second.
 
+    >>> from isac2.workers import SerialWorkers
     >>> def group(*rows):
     ...     some = len(rows)
     ...     return StableGroup(np.array(rows), identity_poses(some), np.zeros(some),
     ...                        np.zeros((64, 64), np.float32), 0.0, 1.0, some)
     >>> before, after = (group(1, 3), group(2)), (group(1, 3), group(2, 3))
     >>> images = np.zeros((4, 64, 64), np.float32)
-    >>> moved = less_moved(after, before, after, images, ClusteringParameters())
+    >>> some, alone = ClusteringParameters(), SerialWorkers()
+    >>> moved = less_moved(after, before, after, images, some, alone)
     >>> [one.members.tolist() for one in moved]
     [[1], [2, 3]]
     """
     new = [np.setdiff1d(b.members, a.members) for a, b in zip(before, after, strict=True)]
     everywhere = np.concatenate([np.empty(0, np.int64), *new])
 
-    def stays(number: int) -> NDArray[np.bool_]:
-        return ~np.isin(groups[number].members, np.setdiff1d(everywhere, new[number]))
+    def keep(number: int) -> StableGroup:
+        group = groups[number]
+        stays = ~np.isin(group.members, np.setdiff1d(everywhere, new[number]))
+        return keep_members(group, stays, images, parameters)
 
-    return tuple(
-        keep_members(group, stays(number), images, parameters)
-        for number, group in enumerate(groups)
-    )
+    return tuple(workers.map(keep, range(len(groups))))
 
 
 def keep_explained(
@@ -333,10 +336,12 @@ def keep_explained(
 ) -> tuple[StableGroup, ...]:
     """Groups less the members of which their average leaves far more than of others."""
     energies = workers.map(lambda group: unexplained_energy(images, group, parameters), groups)
-    return tuple(
-        keep_members(group, kept, images, parameters)
-        for group, kept in zip(groups, well_explained(energies), strict=True)
-    )
+    stays = well_explained(energies)
+
+    def keep(number: int) -> StableGroup:
+        return keep_members(groups[number], stays[number], images, parameters)
+
+    return tuple(workers.map(keep, range(len(groups))))
 
 
 def _members_of(

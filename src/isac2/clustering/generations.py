@@ -195,7 +195,7 @@ def settle(
         classes = _large_enough(classes, parameters)
         pool, poses = _unaccounted(state, classes)
         grown = reassign_images(images, pool, poses, classes, parameters, name, workers, frames)
-        known = less_moved(classes, classes, grown, images, parameters)
+        known = less_moved(classes, classes, grown, images, parameters, workers)
         proven = prove_classes(images, grown, known, parameters, name, workers)
         classes = _large_enough(proven, parameters)
         pool, poses = _unaccounted(state, classes)
