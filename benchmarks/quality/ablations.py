@@ -10,9 +10,8 @@ __all__ = ["ABLATIONS", "ABLATION_BASE", "Ablation", "ablation_sets"]
 
 ABLATION_BASE = QualitySet(
     "ablation",
-    "1,200 images of 12 views, SNR 0.05, 20 % junk",
-    "--particles 1200 --box 64 --pixel-size 3.6 --views 12 --shift 3 --snr 0.05 --junk 0.2 "
-    "--seed 11",
+    "600 images of 6 views, SNR 0.05, 20 % junk",
+    "--particles 600 --box 64 --pixel-size 3.6 --views 6 --shift 3 --snr 0.05 --junk 0.2 --seed 11",
 )
 """Hard enough that options make a difference: with the defaults not all is found."""
 

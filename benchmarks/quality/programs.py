@@ -39,7 +39,15 @@ PROGRAMS = ("isac2", "relion")
 RELION_ITERATIONS = 20
 _SOURCE = Path(isac2.__file__).parent
 # what decides the classes of a run; of the rest, nothing does
-_ENGINE = ("alignment", "clustering", "images", "poses.py", "run/prepare.py", "run/options.py")
+_ENGINE = (
+    "alignment",
+    "clustering",
+    "images",
+    "lanes.py",
+    "poses.py",
+    "run/prepare.py",
+    "run/options.py",
+)
 _FREQUENCIES = 6  # passes of K-means in a round of isac2, with the default filters
 
 

@@ -20,7 +20,7 @@ from isac2.files import write_text_atomic
 __all__ = ["SCORERS", "agreement_of_seeds", "score_result"]
 
 # what reads results and truths, and makes averages and clean views; of the engine nothing does
-SCORERS = ("after/fidelity.py", "classes", "images", "poses.py", "simulate", "stacks")
+SCORERS = ("after/fidelity.py", "classes", "images", "lanes.py", "poses.py", "simulate", "stacks")
 
 
 def score_result(folder: Path, item: QualitySet, stack: Stack) -> dict[str, Any]:

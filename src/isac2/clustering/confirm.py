@@ -143,13 +143,12 @@ def recall_images(
         return classes
     comparison = _compare(classes, images, pool, poses, parameters, workers)
 
-    def choose() -> _Choice:
+    def choose() -> _Candidates:
         best = comparison.similarity.argmax(axis=1)
-        return _Choice.of(comparison, best, clearly_belongs(comparison, best))
+        return _candidates(comparison, best, clearly_belongs(comparison, best), pool, poses)
 
-    choice = workers.once(choose)
-    rows, starts = pool[choice.wanted], poses[choice.wanted]
-    return _recall(images, rows, starts, choice, classes, parameters, seed, workers, frames)
+    candidates = workers.once(choose)
+    return _recall(images, candidates, classes, parameters, seed, workers, frames)
 
 
 def reassign_images(
@@ -176,18 +175,17 @@ def reassign_images(
     comparison = _compare(classes, images, rows, starts, parameters, workers)
     part = measure_own_parts(images, classes, parameters, workers)
 
-    def choose() -> _Choice:
+    def choose() -> _Candidates:
         fair = comparison.without_members(own, part)
         best = fair.similarity.argmax(axis=1)
         wanted = clearly_belongs(fair, best, _AT_ALL) & as_similar_as_members(fair, best, own)
         is_member = np.arange(len(own))
         of_another_view = ~fair.same_view[own, best[is_member]]
         wanted[is_member] = of_another_view & (fair.lead_over_chance(best)[is_member] > CLEARLY)
-        return _Choice.of(fair, best, wanted)
+        return _candidates(fair, best, wanted, rows, starts)
 
-    choice = workers.once(choose)
-    rows, starts = rows[choice.wanted], starts[choice.wanted]
-    grown = _recall(images, rows, starts, choice, classes, parameters, seed, workers, frames)
+    candidates = workers.once(choose)
+    grown = _recall(images, candidates, classes, parameters, seed, workers, frames)
     return less_moved(grown, classes, grown, images, parameters, workers)
 
 
@@ -211,48 +209,50 @@ def as_similar_as_members(
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """Which images are to be tested with a class (bool (m,)), with which, and how alike they are.
+class _Candidates:
+    """Images (rows int64 (m,)), poses, the class to test each with, and how alike they are."""
 
-    The last two are of the wanted images only.
-    """
-
-    wanted: NDArray[np.bool_]
+    rows: NDArray[np.int64]
+    poses: PoseArray
     best: NDArray[np.int64]
     similarity: NDArray[np.floating]
 
-    @classmethod
-    def of(
-        cls, comparison: ClassComparison, best: NDArray[np.int64], wanted: NDArray[np.bool_]
-    ) -> _Choice:
-        similarity = comparison.similarity[np.flatnonzero(wanted), best[wanted]]
-        return cls(wanted, best[wanted], similarity)
+
+def _candidates(
+    comparison: ClassComparison,
+    best: NDArray[np.int64],
+    wanted: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+) -> _Candidates:
+    """Of all images those that are wanted."""
+    similarity = comparison.similarity[np.flatnonzero(wanted), best[wanted]]
+    return _Candidates(rows[wanted], poses[wanted], best[wanted], similarity)
 
 
 def _recall(
     images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
-    choice: _Choice,
+    candidates: _Candidates,
     classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     seed: tuple[int, ...],
     workers: Workers,
     frames: Frames | None,
 ) -> tuple[StableGroup, ...]:
-    """Classes and those of the chosen images that are stable in theirs, and explained by it."""
+    """Classes and those of the candidates that are stable in theirs, and explained by it."""
+    rows, best = candidates.rows, candidates.best
     if not len(rows):
         return classes
     averages, _ = _averages_and_counts(classes)
-    centres, space = centres_from_poses(poses), search_space(parameters)
-    poses = align_to_assigned(images, rows, centres, averages, choice.best, space, workers).poses
+    centres, space = centres_from_poses(candidates.poses), search_space(parameters)
+    poses = align_to_assigned(images, rows, centres, averages, best, space, workers).poses
     whole = are_whole(rows, poses, parameters, frames)
 
     def recall(number: int) -> StableGroup:
         group = classes[number]
-        new = np.flatnonzero(whole & (choice.best == number))
+        new = np.flatnonzero(whole & (best == number))
         room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
-        new = new[np.argsort(-choice.similarity[new], kind="stable")[:room]]
+        new = new[np.argsort(-candidates.similarity[new], kind="stable")[:room]]
         return _test_with(group, rows[new], poses[new], images, parameters, (*seed, number), frames)
 
     tested = tuple(workers.map(recall, range(len(classes))))
