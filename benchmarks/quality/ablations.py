@@ -36,23 +36,23 @@ class Ablation:
 
 
 ABLATIONS: tuple[Ablation, ...] = (
-    Ablation("--img_per_grp", ("20", "35", "50", "75", "100", "150"), "50"),
-    Ablation("--minimum_grp_size", ("5", "10", "20", "30", "40"), "20"),
-    Ablation("--thld_err", ("0.3", "0.5", "0.7", "1.0", "1.5"), "0.7"),
-    Ablation("--stab_ali", ("2", "3", "5", "8"), "5"),
-    Ablation("--maxit", ("10", "20", "30", "50"), "30"),
-    Ablation("--init_iter", ("1", "3", "7", "12"), "7"),
+    Ablation("--img_per_grp", ("25", "50", "100"), "50"),
+    Ablation("--minimum_grp_size", ("10", "20", "30"), "20"),
+    Ablation("--thld_err", ("0.5", "0.7", "1.0"), "0.7"),
+    Ablation("--stab_ali", ("3", "5", "8"), "5"),
+    Ablation("--init_iter", ("1", "3", "7"), "7"),
+    Ablation("--xr", ("0", "1", "2"), "1"),
+    Ablation("--FL", ("0.1", "0.2", "0.3"), "0.2"),
+    Ablation("--FH", ("0.25", "0.35", "0.45"), "0.45"),
+    Ablation("--target_radius", ("22", "29", "36"), "29"),
+    Ablation("--CTF", ("on", "off"), "on"),
+    Ablation("--skip_prealignment", ("off", "on"), "off"),
+    Ablation("--maxit", ("10", "30", "50"), "30"),
     Ablation("--iter_reali", ("1", "2", "3"), "1"),
-    Ablation("--target_radius", ("15", "22", "29", "36"), "29"),
-    Ablation("--xr", ("0", "1", "2", "3"), "1"),
     Ablation("--ts", ("0.5", "1", "2"), "1"),
-    Ablation("--FL", ("0.1", "0.15", "0.2", "0.3"), "0.2"),
-    Ablation("--FH", ("0.25", "0.35", "0.45", "0.5"), "0.45"),
     Ablation("--FF", ("0.1", "0.2", "0.4"), "0.2"),
     Ablation("--dst", ("45", "90", "180"), "90"),
     Ablation("--delta_good", ("0", "1", "3"), "0"),
-    Ablation("--CTF", ("on", "off"), "on"),
-    Ablation("--skip_prealignment", ("off", "on"), "off"),
 )
 
 
