@@ -36,6 +36,7 @@ _COLUMNS: tuple[tuple[str, str, str, bool | None], ...] = (
 _COMPARED = ("purity", "adjusted_rand_index", "views_found", "junk_accounted", "junk_selected",
              "pixel_error", "average_correlation")  # fmt: skip
 _FACTOR = 10.0
+_SECONDS = (10, 20, 50, 100, 200, 500, 1000)
 
 
 def replace_between_marks(page: Path, text: str) -> None:
@@ -196,6 +197,8 @@ def draw_quality(summaries: Sequence[Summary], output: Path) -> None:
         axis.set_axisbelow(True)
         if logarithmic:
             axis.set_xscale("log")
+            axis.set_xticks(_SECONDS, list(map(str, _SECONDS)))
+            axis.minorticks_off()
         else:
             axis.set_xlim(-0.03, 1.03)
     axes[0].set_yticks(range(len(names)), names, fontsize=8)
