@@ -47,8 +47,8 @@ class Costs:
         Latency of an exchange, and of waiting for its end.
     """
 
-    pair: float = 5.8e-6
-    image: float = 4.4e-3
+    pair: float = 2.9e-6
+    image: float = 1.5e-3
     assign: float = 3e-9
     average: float = 1e-3
     bytes_a_second: float = 1e9
@@ -129,10 +129,10 @@ class PoolCosts:
         Share of the images in classes.
     """
 
-    average_pair: float = 9e-6
-    wide_pair: float = 4.9e-5
-    test: float = 1.7e-3
-    rounds: int = 9
+    average_pair: float = 3.7e-6
+    wide_pair: float = 3.2e-5
+    test: float = 8e-4
+    rounds: int = 14
     accounted: float = 0.9
 
 
