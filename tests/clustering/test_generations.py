@@ -206,6 +206,8 @@ def test_a_main_iteration_that_left_no_fewer_is_the_last(
     state = replace(state, accounted=tuple(replace(g, main_iteration=1) for g in state.accounted))
     assert not _close(known, state, parameters).finished
     assert _close(known, replace(state, start_of_main=noise), parameters).finished
+    one_more = np.append(noise, known.rows_of(0)[0])  # less than a class's worth
+    assert _close(known, replace(state, start_of_main=one_more), parameters).finished
 
 
 def test_nothing_left_is_the_end(

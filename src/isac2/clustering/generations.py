@@ -259,7 +259,8 @@ def _pool_is_finished(state: IsacState, new_classes: int, parameters: Clustering
 def _another_main_iteration(state: IsacState, parameters: ClusteringParameters) -> bool:
     """Whether enough is left, and this main iteration gave enough, to begin anew."""
     enough = len(state.pool) >= _SMALLEST_POOL * parameters.images_per_group
-    fewer = len(state.pool) < len(state.start_of_main)  # or they would come and go for ever
+    # a class's worth fewer than it began with, or some would come and go for ever
+    fewer = len(state.pool) + parameters.minimum_group_size < len(state.start_of_main)
     return enough and fewer and _of_this_main_iteration(state) > parameters.new_classes_needed
 
 
