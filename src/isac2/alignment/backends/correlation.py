@@ -58,10 +58,15 @@ def _store_lanes(x: Any, place: Any, width: Any, sign: Any, p: Any, t: Any, u: A
 
 @numba.njit(nogil=True, cache=True)
 def _three_products(
-    image: Any, i: Any, j: Any, k: Any, reference: Any, start: Any, rings: Any,
-    x: Any, to_i: Any, to_j: Any, to_k: Any, width: Any, sign: Any,
+    image: Any, shifted: Any, reference: Any, start: Any, rings: Any, x: Any, lanes: Any,
+    width: Any, sign: Any,
 ) -> None:  # fmt: skip
-    """Sum products over rings, of three translations (from i, j, k) with a reference (start)."""
+    """Sum products over rings, of three translations with a reference.
+
+    The image's translations begin at the three places `shifted`, the reference at `start`; the
+    lanes that they make go to the three places `lanes` of x.
+    """
+    i, j, k = shifted
     p0 = t0 = u0 = v0 = p1 = t1 = u1 = v1 = p2 = t2 = u2 = v2 = zero()
     for ring in range(rings):
         step = ring * _PAIR
@@ -72,36 +77,38 @@ def _three_products(
         p1, t1, u1, v1 = fma(a, real, p1), fma(b, imag, t1), fma(b, real, u1), fma(a, imag, v1)
         a, b = load(image, k + step), load(image, k + step + LANES)
         p2, t2, u2, v2 = fma(a, real, p2), fma(b, imag, t2), fma(b, real, u2), fma(a, imag, v2)
-    _store_lanes(x, to_i, width, sign, p0, t0, u0, v0)
-    _store_lanes(x, to_j, width, sign, p1, t1, u1, v1)
-    _store_lanes(x, to_k, width, sign, p2, t2, u2, v2)
+    _store_lanes(x, lanes[0], width, sign, p0, t0, u0, v0)
+    _store_lanes(x, lanes[1], width, sign, p1, t1, u1, v1)
+    _store_lanes(x, lanes[2], width, sign, p2, t2, u2, v2)
 
 
 @numba.njit(nogil=True, cache=True)
 def _multiply(
-    bank: Any, image: Any, references: Any, reference: Any, packing: Any, blocks: Any,
-    shifts: Any, count: Any, n_shifts: Any, signs: Any, x: Any, place: Any, width: Any,
+    image: Any, reference: Any, packing: Any, n_shifts: Any, blocks: Any, count: Any, room: Any,
+    place: Any,
 ) -> None:  # fmt: skip
     """Fill the lanes that an image, at some of its translations, makes with one reference.
 
-    bank, references flat, with the image and the reference beginning at `image` and `reference`;
-    packing: (starts, rings); blocks: the first block of orders to do and the one after the last;
-    shifts int64: its first `count` are the translations; x flat, the lanes begin at `place`.
+    image, reference: flat floats of several, and where this one begins; packing: (starts, rings);
+    blocks: the first block of orders to do and the one after the last; the translations are the
+    first `count` of the room's shifts; the lanes begin at `place` of its x.
     """
+    bank, at = image
+    references, start = reference
     starts, rings = packing
-    sign = load(signs, 0)
+    width, sign, shifts = room.width, load(room.signs, 0), room.shifts
     for block in range(blocks[0], blocks[1]):
         one = rings[block] * _PAIR
         first = starts[block] * _PAIR
-        base, to = image + first * n_shifts, place + block * LANES
+        base, to = at + first * n_shifts, place + block * LANES
         for n in range(0, count, 3):
             # a last group that is not full does the last translation again
             i, j = shifts[n], shifts[min(n + 1, count - 1)]
             k = shifts[min(n + 2, count - 1)]
             _three_products(
-                bank, base + i * one, base + j * one, base + k * one,
-                references, reference + first, rings[block], x,
-                to + i * 4 * width, to + j * 4 * width, to + k * 4 * width, width, sign,
+                bank, (base + i * one, base + j * one, base + k * one),
+                references, start + first, rings[block], room.x,
+                (to + i * 4 * width, to + j * 4 * width, to + k * 4 * width), width, sign,
             )  # fmt: skip
 
 
@@ -122,14 +129,14 @@ def _largest_of_quarters(even: Any, odd: Any, sine_even: Any, sine_odd: Any) -> 
 
 @numba.njit(nogil=True, cache=True)
 def _sum_four(
-    x: Any, i: Any, j: Any, k: Any, n: Any, width: Any, table: Any, start: Any, orders: Any,
-    best: Any, place: Any,
-) -> None:  # fmt: skip
-    """Sum four lanes (from i, j, k, n) over all orders at sixteen angles; keep what is largest.
+    x: Any, lanes: Any, width: Any, table: Any, start: Any, orders: Any, best: Any, place: Any
+) -> None:
+    """Sum four lanes over all orders at sixteen angles; keep what is largest.
 
-    table from `start`: cosines and sines of sixteen angles, order by order; orders an even number;
-    best from `place`: sixteen values a lane.
+    lanes: where the four begin in x; table from `start`: cosines and sines of sixteen angles, order
+    by order; orders an even number; best from `place`: sixteen values a lane.
     """
+    i, j, k, n = lanes
     e0 = f0 = c0 = d0 = e1 = f1 = c1 = d1 = e2 = f2 = c2 = d2 = e3 = f3 = c3 = d3 = zero()
     for m in range(0, orders, 2):
         at, o = start + m * _PAIR, place_of_order(m)
@@ -185,8 +192,8 @@ def _largest_over_angles(
                 i, j = lanes[n], lanes[min(n + 1, count - 1)]
                 k, m = lanes[min(n + 2, count - 1)], lanes[min(n + 3, count - 1)]
                 _sum_four(
-                    x, i * one, j * one, k * one, m * one, width, table, start, orders,
-                    best, n * LANES,
+                    x, (i * one, j * one, k * one, m * one), width, table, start, orders, best,
+                    n * LANES,
                 )  # fmt: skip
         else:
             parts = best[best.size - 4 * LANES :]
@@ -288,13 +295,15 @@ def _near_the_best(
 class _Room(NamedTuple):
     """Scratch arrays of `_correlate`.
 
-    x: all lanes, `width` floats for real and for imaginary parts each; every: 0, 1, 2, ...; shifts:
-    translations of one reference; lanes: those that are tried to the end; sums: sixteen angles of
+    x: all lanes, `width` floats for real and for imaginary parts each; signs: what the mirror does
+    to sixteen orders, +1 where they are even, -1 where they are odd; every: 0, 1, 2, ...; shifts:
+    some translations; lanes: those that are tried to the end; sums: sixteen angles of
     each lane; rough, values: the largest of every lane, and of those tried to the end.
     """
 
     x: Any
     width: Any
+    signs: Any
     every: Any
     shifts: Any
     lanes: Any
@@ -307,8 +316,9 @@ class _Room(NamedTuple):
 def _make_room(number: Any, n_shifts: Any, fine: Any) -> Any:
     """Room for a number of references, translations and the orders of a fine grid."""
     count, width = number * 2 * n_shifts, -(-fine[1] // LANES) * LANES
+    signs = np.where(np.arange(LANES) < _HALF, 1.0, -1.0).astype(np.float32)
     return _Room(
-        aligned_scratch(count * 2 * width), width, np.arange(count),
+        aligned_scratch(count * 2 * width), width, signs, np.arange(count),
         np.empty(n_shifts + 1, np.int64), np.empty(count + 1, np.int64),
         aligned_scratch((count + 8) * LANES), aligned_scratch(count), aligned_scratch(count),
     )  # fmt: skip
@@ -316,8 +326,8 @@ def _make_room(number: Any, n_shifts: Any, fine: Any) -> Any:
 
 @numba.njit(nogil=True, cache=True)
 def _correlate(
-    bank: Any, image: Any, references: Any, first: Any, packing: Any, sizes: Any, grids: Any,
-    margins: Any, signs: Any, reached: Any, room: Any,
+    image: Any, references: Any, sizes: Any, packing: Any, grids: Any, margins: Any, reached: Any,
+    room: Any,
 ) -> Any:  # fmt: skip
     """Fill the lanes of an image and some references, and find how large each becomes.
 
@@ -325,29 +335,29 @@ def _correlate(
     reference the orders beyond it are added, and they are tried with the fine grid. A coarse grid
     without angles leaves all lanes.
 
-    bank, references flat, the image and the first reference from `image` and `first` on; sizes:
-    floats of one reference, how many references, translations; margins: one a reference; reached:
-    float32 (1,), what the image reached with references before, brought up to date, or (0,) where
-    references do not compete; room: `_Room`. Returns the number of lanes that were tried to the
-    end; they are listed, with their values, in the room.
+    image, references: flat floats of several, and where this one, and the first of these, begins;
+    sizes: floats of one reference, how many references, translations; margins: one a reference;
+    reached: float32 (1,), what the image reached with references before, brought up to date, or
+    (0,) where references do not compete; room: `_Room`. Returns the number of lanes that were tried
+    to the end; they are listed, with their values, in the room.
     """
     fine, coarse = grids
-    x, width, everything, shifts, lanes, best, rough, values = room
+    x, every, shifts, lanes, rough = room.x, room.every, room.shifts, room.lanes, room.rough
     size, number, n_shifts = sizes
-    count = 2 * n_shifts
+    flat, first = references
+    count, one = 2 * n_shifts, 2 * n_shifts * 2 * room.width
     low, high = -(-coarse[1] // LANES), -(-fine[1] // LANES)
     begin = low if coarse[2] else high
+    shifts[:n_shifts] = every[:n_shifts]
     for k in range(number):
-        _multiply(
-            bank, image, references, first + k * size, packing, (0, begin), everything, n_shifts,
-            n_shifts, signs, x, k * count * 2 * width, width,
-        )  # fmt: skip
+        reference = flat, first + k * size
+        _multiply(image, reference, packing, n_shifts, (0, begin), n_shifts, room, k * one)
     if coarse[2] == 0:
-        lanes[: number * count] = everything
-        _largest_over_angles(x, everything, number * count, width, fine, best, rough)
-        values[:] = rough
+        lanes[: number * count] = every
+        _largest_over_angles(x, every, number * count, room.width, fine, room.sums, rough)
+        room.values[:] = rough
         return number * count
-    _largest_over_angles(x, everything, number * count, width, coarse, best, rough)
+    _largest_over_angles(x, every, number * count, room.width, coarse, room.sums, rough)
     highest = np.float32(-np.inf)
     if reached.size:
         reached[0] = highest = max(reached[0], _largest_of(rough, 0, number * count))
@@ -356,33 +366,31 @@ def _correlate(
         found, moved = _near_the_best(
             rough, k * count, count, margins[k], highest, lanes, found, shifts
         )
-        _multiply(
-            bank, image, references, first + k * size, packing, (low, high), shifts, moved,
-            n_shifts, signs, x, k * count * 2 * width, width,
-        )  # fmt: skip
-    _largest_over_angles(x, lanes, found, width, fine, best, values)
+        reference = flat, first + k * size
+        _multiply(image, reference, packing, n_shifts, (low, high), moved, room, k * one)
+    _largest_over_angles(x, lanes, found, room.width, fine, room.sums, room.values)
     return found
 
 
 @numba.njit(nogil=True, cache=True)
 def find_largest(
     bank: Any, references: Any, packing: Any, n_shifts: Any, grids: Any, margins: Any,
-    signs: Any, reached: Any, out: Any,
+    reached: Any, out: Any,
 ) -> None:  # fmt: skip
     """Largest correlation of each image with each reference, over translation, angle and mirror.
 
     bank (b, v * n_shifts), references (k, v), packing (starts, rings); grids: (fine, coarse), each
-    (table, orders, blocks, quarters); margins float32 (k,); signs float32 (16,); reached float32
-    (b,): what each image reached with other references, brought up to date; out (b, k).
+    (table, orders, blocks, quarters); margins float32 (k,); reached float32 (b,): what each image
+    reached with other references, brought up to date; out (b, k).
     """
     number, size = references.shape
     room = _make_room(number, n_shifts, grids[0])
-    flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
+    flat, first = bank.reshape(-1), (references.reshape(-1), 0)
     out[:] = np.float32(-np.inf)
     for image in range(bank.shape[0]):
         found = _correlate(
-            flat_bank, image * bank.shape[1], flat_references, 0, packing,
-            (size, number, n_shifts), grids, margins, signs, reached[image : image + 1], room,
+            (flat, image * bank.shape[1]), first, (size, number, n_shifts), packing, grids, margins,
+            reached[image : image + 1], room,
         )  # fmt: skip
         for n in range(found):
             k = room.lanes[n] // (2 * n_shifts)
@@ -422,28 +430,29 @@ def _refined_move(
 @numba.njit(nogil=True, cache=True)
 def find_peaks(
     bank: Any, owners: Any, references: Any, packing: Any, translations: Any, grids: Any,
-    angles: Any, step: Any, margins: Any, signs: Any, found: Any,
+    margins: Any, refinement: Any, found: Any,
 ) -> None:  # fmt: skip
     """Best correlation of each image with each of its owner's references, and its pose.
 
     bank (b, v * n_shifts), owners int64 (b,), references (j, k, v); translations: shifts
-    float64 (s, 2), neighbours int64 (s, 4); grids as in `find_largest`; angles float64 of the fine
-    grid, step how far a peak may lie from them, 0 for no refinement; margins float32 (j, k);
+    float64 (s, 2), neighbours int64 (s, 4); grids as in `find_largest`; margins float32 (j, k);
+    refinement: angles float64 of the fine grid, how far a peak may lie from them, 0 for none;
     found: value float32, shift int64, move float64 (.., 2), angle float64, mirror int8, (b, k).
     """
     shifts, neighbours = translations
+    angles, step = refinement
     fine = grids[0]
     value, shift, move, angle, mirror = found
     n_shifts, (_, number, size) = shifts.shape[0], references.shape
     room = _make_room(number, n_shifts, fine)
     x, width, lanes, values = room.x, room.width, room.lanes, room.values
     winner, parts = np.empty(number, np.int64), aligned_scratch(4 * LANES)
-    flat_bank, flat_references = bank.reshape(-1), references.reshape(-1)
+    flat, flat_references = bank.reshape(-1), references.reshape(-1)
     for image in range(bank.shape[0]):
         owner = owners[image]
         tried = _correlate(
-            flat_bank, image * bank.shape[1], flat_references, owner * number * size, packing,
-            (size, number, n_shifts), grids, margins[owner], signs, value[:0, 0], room,
+            (flat, image * bank.shape[1]), (flat_references, owner * number * size),
+            (size, number, n_shifts), packing, grids, margins[owner], value[:0, 0], room,
         )  # fmt: skip
         for k in range(number):  # where nothing is larger than anything: values that are no numbers
             value[image, k], winner[k] = np.float32(-np.inf), k * 2 * n_shifts

@@ -281,7 +281,7 @@ def find_largest(
         found = np.empty((len(bank.values), len(values[some])), np.float32)
         correlation.find_largest(
             bank.values, values[some], bank.packing.blocks, bank.n_shifts, grids, margins[some],
-            _signs(), reached, found,
+            reached, found,
         )  # fmt: skip
         out[:, some] = found
     return out
@@ -315,15 +315,10 @@ def find_peaks(
     correlation.find_peaks(
         bank.values, np.ascontiguousarray(owners), references.values, bank.packing.blocks,
         (table.shifts, table.neighbours), (fine.table, coarse.table if coarse else _NO_GRID),
-        fine.padded_angles, fine.step if refine else 0.0, _margins(bank, references, coarse),
-        _signs(), (peaks.value, peaks.shift, peaks.move, peaks.angle, peaks.mirror),
+        _margins(bank, references, coarse), (fine.padded_angles, fine.step if refine else 0.0),
+        (peaks.value, peaks.shift, peaks.move, peaks.angle, peaks.mirror),
     )  # fmt: skip
     return peaks
-
-
-def _signs() -> NDArray[np.float32]:
-    """What the mirror does to orders: +1 where they are even, -1 where they are odd."""
-    return np.where(np.arange(LANES) < LANES // 2, 1.0, -1.0).astype(np.float32)
 
 
 def _margins(
