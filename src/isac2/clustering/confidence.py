@@ -22,10 +22,9 @@ from isac2.clustering.comparison import contrast_of, noise_of_similarity, standa
 from isac2.clustering.leave_out import measure_own_part, measure_own_parts
 from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import average_symmetry, class_aligner, search_space
+from isac2.clustering.sac import align_independently, class_aligner, search_space
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
-from isac2.clustering.symmetry import bring_together
 from isac2.poses import PoseArray, compose, identity_poses
 from isac2.workers import SerialWorkers, Workers
 
@@ -216,12 +215,7 @@ def _align_and_test(
     name: tuple[int, ...],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixel error and mirror agreement of each image in independent alignments of the group."""
-    runs = range(parameters.stability_alignments)
-    generators = [np.random.default_rng([*name, run]) for run in runs]
-    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
-    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
-    if len(symmetry) > 1:
-        aligned = bring_together(aligned, symmetry)
+    aligned = align_independently(aligner, images, rows, poses, parameters, name)
     outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
     return outcome.all_pixel_errors, mirror_agreement(aligned)
 

@@ -30,6 +30,7 @@ from isac2.workers import Workers
 __all__ = [
     "SacRound",
     "agreement",
+    "align_independently",
     "class_aligner",
     "group_aligner",
     "has_converged",
@@ -280,12 +281,7 @@ def test_group(
     parameters, seed
         As in `sac_round`.
     """
-    runs = range(parameters.stability_alignments)
-    generators = [np.random.default_rng([*seed, run]) for run in runs]
-    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
-    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
-    if len(symmetry) > 1:
-        aligned = bring_together(aligned, symmetry)
+    aligned = align_independently(aligner, images, rows, poses, parameters, seed)
     outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
     kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
     members = rows[kept.stable]
@@ -298,6 +294,26 @@ def test_group(
         mirror_consistency=outcome.mirror_consistency,
         tested=len(rows),
     )
+
+
+def align_independently(
+    aligner: ReferenceFreeAligner,
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+    seed: tuple[int, ...],
+) -> PoseArray:
+    """Poses of a group from several alignments, POSE (L, m); parameters as in `test_group`.
+
+    Where the average has a symmetry of its own, its images are brought to one of the places that
+    are the same.
+    """
+    runs = range(parameters.stability_alignments)
+    generators = [np.random.default_rng([*seed, run]) for run in runs]
+    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
+    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
+    return bring_together(aligned, symmetry) if len(symmetry) > 1 else aligned
 
 
 def average_symmetry(
