@@ -91,8 +91,8 @@ class Choosable:
 def open_choosable(path: Path) -> Choosable:
     """Open the classes of a run's directory, finished or not, or of a file of averages.
 
-    Classes of a run that goes on keep their numbers, but where pools are brought together; their
-    members may still become more.
+    Classes of a run that goes on keep their numbers until some are dissolved at the end of a main
+    iteration, or pools are brought together; their members may still change.
 
     Raises
     ------
