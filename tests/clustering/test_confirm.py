@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from isac2.alignment.space import Frames
-from isac2.clustering.comparison import ClassComparison, compare_with_classes
+from isac2.clustering.comparison import ClassComparison, Standing, compare_with_classes
 from isac2.clustering.confirm import (
     as_similar_as_members,
     belongs_elsewhere,
@@ -27,113 +27,131 @@ from isac2.poses import identity_poses
 from isac2.workers import SerialWorkers
 
 WORKERS = SerialWorkers()
-MANY = np.full(4, 1000)  # images in each class
 
 
 def _comparison(similarity: list[list[float]], against: float, alike: float) -> ClassComparison:
-    """A comparison with two classes whose averages correlate by `alike`; noise 0.1."""
-    table = np.array(similarity, np.float32)
+    """Images of the last of two classes whose averages correlate by `alike`; noise 0.1."""
+    count = len(similarity)
+    likeness = np.array([[1.0, alike], [alike, 1.0]])
     return ClassComparison(
-        similarity=table,
-        against=np.full_like(table, against),
-        likeness=np.array([[1.0, alike], [alike, 1.0]]),
-        same_view=np.array([[True, alike > 0.9], [alike > 0.9, True]]),
+        index=np.tile([1, 0], (count, 1)),
+        similarity=np.array(similarity)[:, ::-1],
+        against=np.full((count, 2), against),
+        likeness=np.tile(likeness, (count, 1, 1)),
+        same_view=np.tile(likeness > 0.9, (count, 1, 1)),
         noise=0.1,
     )
 
 
 def test_leads_by_hand() -> None:
-    comparison = _comparison([[0.9, 0.5], [0.4, 0.8]], against=-0.1, alike=0.5)
-    own = np.array([0, 0])
+    # of the own class, 0, and of the other; the second image likes the other better
+    own = _comparison([[0.9, 0.5], [0.4, 0.8]], against=-0.1, alike=0.5).own()
     # noise of the difference: 0.1 sqrt(2 (1 - 0.5)) = 0.1
-    np.testing.assert_allclose(comparison.lead(own), [[0, 4], [0, -4]], atol=1e-5)
+    np.testing.assert_allclose(own.lead, [4, -4], atol=1e-5)
     # over chance: 0.1 sqrt(2)
-    chance = comparison.lead_over_chance(own)
-    np.testing.assert_allclose(chance, np.array([10, 5]) / np.sqrt(2), rtol=1e-5)
-    assert belongs_elsewhere(comparison, own).tolist() == [False, True]
-    assert clearly_belongs(comparison, own).tolist() == [True, False]
+    np.testing.assert_allclose(own.over_chance, np.array([10, 5]) / np.sqrt(2), rtol=1e-5)
+    assert own.number.tolist() == [0, 0]
+    assert belongs_elsewhere(own).tolist() == [False, True]
+    assert clearly_belongs(own).tolist() == [True, False]
+
+
+def test_the_best_class_by_hand() -> None:
+    comparison = _comparison([[0.9, 0.5], [0.4, 0.8]], against=-0.1, alike=0.5)
+    best = comparison.best()
+    assert best.number.tolist() == [0, 1]
+    np.testing.assert_allclose(best.lead, [4, 4], atol=1e-5)
+    np.testing.assert_allclose(best.over_chance, np.array([10, 9]) / np.sqrt(2), rtol=1e-5)
+    assert comparison.best_is_another_view().tolist() == [False, True]
+    assert comparison.first(1).best().number.tolist() == [0]
+    twins = _comparison([[0.4, 0.8]], against=-0.1, alike=0.95)
+    assert twins.best().number.tolist() == [1]
+    assert twins.best_is_another_view().tolist() == [False]
 
 
 def test_what_is_no_clearer_than_chance_belongs_to_nothing() -> None:
-    comparison = _comparison([[0.4, -0.4]], against=0.1, alike=0.0)
-    own = np.array([0])  # 0.3 ahead of chance is 2.1 standard deviations
-    assert belongs_elsewhere(comparison, own).tolist() == [True]
-    assert clearly_belongs(comparison, own).tolist() == [False]
+    own = _comparison([[0.4, -0.4]], against=0.1, alike=0.0).own()
+    # 0.3 ahead of chance is 2.1 standard deviations
+    assert belongs_elsewhere(own).tolist() == [True]
+    assert clearly_belongs(own).tolist() == [False]
 
 
 def test_an_unclear_lead_neither_expels_nor_recalls() -> None:
-    comparison = _comparison([[0.8, 0.9], [0.9, 0.8]], against=0.1, alike=0.5)
-    own = np.array([0, 0])
-    assert belongs_elsewhere(comparison, own).tolist() == [False, False]
-    assert clearly_belongs(comparison, own).tolist() == [False, False]
+    own = _comparison([[0.8, 0.9], [0.9, 0.8]], against=0.1, alike=0.5).own()
+    assert belongs_elsewhere(own).tolist() == [False, False]
+    assert clearly_belongs(own).tolist() == [False, False]
 
 
 def test_classes_of_the_same_view_are_no_rivals() -> None:
-    comparison = _comparison([[0.90, 0.89]], against=0.1, alike=0.95)
-    assert clearly_belongs(comparison, np.array([0])).tolist() == [True]
+    own = _comparison([[0.90, 0.89]], against=0.1, alike=0.95).own()
+    assert clearly_belongs(own).tolist() == [True]
 
 
 def test_a_twin_is_no_rival_to_a_member_either() -> None:
-    comparison = _comparison([[0.80, 0.89]], against=0.1, alike=0.95)
-    assert comparison.lead(np.array([0]))[0, 1] < -2.8
-    assert np.isinf(comparison.lead_over_rivals(np.array([0]))).all()
-    assert belongs_elsewhere(comparison, np.array([0])).tolist() == [False]
+    own = _comparison([[0.80, 0.89]], against=0.1, alike=0.95).own()
+    assert np.isinf(own.lead).all()
+    assert belongs_elsewhere(own).tolist() == [False]
 
 
 def test_what_is_far_less_similar_than_members_is_told_by_hand() -> None:
-    # leads of the members, in steps of 0.1 sqrt(2): 7, 8, 9; spread 1.48; least 8 - 4 * 1.48 = 2.07
-    unit = 0.1 * np.sqrt(2)
-    comparison = _comparison([[lead * unit, 0] for lead in (7, 8, 9, 2.2, 1.9)], 0.0, alike=0.0)
-    own, best = np.zeros(3, np.int64), np.zeros(5, np.int64)
-    assert as_similar_as_members(comparison, best, own).tolist() == [True] * 4 + [False]
+    # leads of the members: 7, 8, 9; spread 1.48; least 8 - 4 * 1.48 = 2.07
+    def standing(*over_chance: float) -> Standing:
+        count = len(over_chance)
+        nothing = np.zeros(count)
+        return Standing(np.zeros(count, np.int64), nothing, nothing, np.array(over_chance))
+
+    images, members = standing(7, 8, 9, 2.2, 1.9), standing(7, 8, 9)
+    assert as_similar_as_members(images, members).tolist() == [True] * 4 + [False]
+
+
+def _class_of(average: Any, count: int) -> StableGroup:
+    """A class with this average, of `count` images."""
+    rows = np.arange(count)
+    return StableGroup(rows, identity_poses(count), np.zeros(count), average, 0.0, 1.0, count)
+
+
+def _compared(known: Any, averages: Any, count: int, parameters: Any) -> ClassComparison:
+    classes = tuple(_class_of(average, count) for average in averages)
+    return compare_with_classes(
+        known.images, np.arange(8), np.zeros((8, 2)), classes, parameters, WORKERS
+    )
 
 
 def test_the_comparison_does_not_depend_on_an_average_s_contrast(
     known: Any, parameters: ClusteringParameters
 ) -> None:
-    rows = np.arange(8)
     shapes = known.shapes[:2]
-
-    def compare(averages: Any) -> ClassComparison:
-        poses = identity_poses(8)
-        return compare_with_classes(
-            known.images, rows, poses, averages, MANY[:2], parameters, WORKERS
-        )
-
-    first, second = compare(shapes), compare(np.stack([5 * shapes[0] + 2, shapes[1]]))
-    assert first.similarity.shape == first.against.shape == (8, 2)
+    first = _compared(known, shapes, 1000, parameters)
+    second = _compared(known, [5 * shapes[0] + 2, shapes[1]], 1000, parameters)
+    assert first.similarity.shape == (8, 3)
+    assert np.isneginf(first.similarity[:, -1]).all()  # these have no class
+    np.testing.assert_array_equal(first.index, second.index)
     np.testing.assert_allclose(first.similarity, second.similarity, atol=1e-3)
-    np.testing.assert_allclose(np.diag(first.likeness), 1.0, atol=0.1)
-    assert first.likeness[0, 1] == first.likeness[1, 0] < 0.9
+    np.testing.assert_allclose(first.likeness[:, 0, 0], 1.0, atol=0.1)
+    assert (first.likeness[:, 0, 1] < 0.9).all()
     assert first.noise == pytest.approx(1 / np.sqrt(np.pi * 12**2))
 
 
 def test_averages_of_few_images_are_one_view_though_their_noise_differs(
     known: Any, parameters: ClusteringParameters
 ) -> None:
-    rows, poses = np.arange(2), identity_poses(2)
     count, generator = 25, np.random.default_rng(3)
     noise = generator.normal(size=(3, *known.shapes.shape[1:])).astype(np.float32) / np.sqrt(count)
     shapes = 0.4 * np.stack([known.shapes[0], known.shapes[0], known.shapes[1]])
     averages = tanh_low_pass(
         (shapes + noise).astype(np.float32), parameters.highest_frequency, parameters.falloff
     )
-    counts = np.full(3, count)
-    compared = compare_with_classes(
-        known.images, rows, poses, averages, counts, parameters, WORKERS
-    )
-    assert compared.likeness[0, 1] < 0.9
-    assert compared.same_view.tolist() == [
-        [True, True, False],
-        [True, True, False],
-        [False, False, True],
-    ]
+    compared = _compared(known, averages, count, parameters)
+    first, view = compared.index[:, 0], {0: 0, 1: 0, 2: 1}
+    for image, row in enumerate(compared.index[:, :3]):
+        alike = [view[first[image]] == view[other] for other in row]
+        assert compared.same_view[image, 0, :3].tolist() == alike
+        twin = compared.likeness[image, 0, :3][row == 1 - first[image]]
+        assert (twin < 0.9).all()  # told from the numbers of images only
 
 
 def test_fewer_input_pixels_mean_more_noise(known: Any, parameters: ClusteringParameters) -> None:
     asked = replace(parameters, noise_radius=6.0)
-    rows, poses = np.arange(2), identity_poses(2)
-    compared = compare_with_classes(known.images, rows, poses, known.shapes, MANY, asked, WORKERS)
+    compared = _compared(known, known.shapes, 1000, asked)
     assert compared.noise == pytest.approx(1 / np.sqrt(np.pi * 6**2))
 
 

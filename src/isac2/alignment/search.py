@@ -23,6 +23,7 @@ from isac2.workers import Workers
 
 __all__ = [
     "Alignment",
+    "SearchTask",
     "align_to_assigned",
     "angle_grid",
     "angular_coefficients",
@@ -146,7 +147,7 @@ def search(
     -------
     float32 (m, k)
     """
-    task = _task(images, rows, centres, references, space, frequency)
+    task = SearchTask.of(images, rows, centres, references, space, frequency)
     coarse = None if exhaustive else coarse_grid(task.geometry.n_orders)
     # where nobody keeps a block this takes no memory: the system gives zeros when they are touched
     similarity = np.zeros((len(rows), len(references)), np.float32)
@@ -184,7 +185,7 @@ def search_assign_align(
 
     Other parameters are those of `search`.
     """
-    task = _task(images, rows, centres, references, space, frequency)
+    task = SearchTask.of(images, rows, centres, references, space, frequency)
     coarse, likely = coarse_grid(task.geometry.n_orders), min(_LIKELY, len(references))
     similarity = np.zeros((len(rows), len(references)), np.float32)
     candidates = np.zeros((len(rows), likely), np.int64)
@@ -229,7 +230,7 @@ def align_to_assigned(
 
     The other parameters are those of `search`.
     """
-    task = _task(images, rows, centres, references, space, frequency)
+    task = SearchTask.of(images, rows, centres, references, space, frequency)
     return _alignment(task.align(assigned, workers))
 
 
@@ -240,8 +241,11 @@ def _alignment(found: NDArray[np.void]) -> Alignment:
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Images, where to look for each, and the references that they are compared with."""
+class SearchTask:
+    """Images, where to look for each, and the references that they are compared with.
+
+    For what is worked out while the ring coefficients of a block of images are at hand.
+    """
 
     images: NDArray[np.float32]
     rows: NDArray[np.int64]
@@ -250,6 +254,24 @@ class _Task:
     backend: Backend
     geometry: RingGeometry
     table: SamplingTable
+
+    @classmethod
+    def of(
+        cls,
+        images: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        centres: NDArray[np.float64],
+        references: NDArray[np.float32],
+        space: SearchSpace,
+        frequency: float,
+    ) -> SearchTask:
+        """What `search` is asked for."""
+        geometry, backend = space.geometry(frequency), space.backend
+        return cls(
+            images, rows, space.permitted(centres, images.shape[-1]),
+            reference_coefficients(references, geometry, backend), backend, geometry,
+            space.sampling_table(frequency),
+        )  # fmt: skip
 
     @property
     def angles(self) -> cpu.AngleGrid:
@@ -264,7 +286,7 @@ class _Task:
         """Images of the block that begins with `first`."""
         return slice(first, first + self.backend.images_a_block)
 
-    def take(self, some: NDArray[np.int64]) -> _Task:
+    def take(self, some: NDArray[np.int64]) -> SearchTask:
         """The same for some of the images."""
         return replace(self, rows=self.rows[some], middles=self.middles[some])
 
@@ -286,6 +308,13 @@ class _Task:
         found["value"] = peaks.value
         return found
 
+    def largest(self, bank: Any, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Similarity of images to a few references of each (int64 (b, q)), as `search` has it."""
+        references, kinds = self.backend.own_references(self.references, numbers)
+        angles = self.angles, None
+        peaks = self.backend.find_peaks(bank, kinds, references, angles, self.table, refine=False)
+        return np.asarray(peaks.value)
+
     def align(self, assigned: NDArray[np.int64], workers: Workers) -> NDArray[np.void]:
         """Best pose of every image against its reference, `_FOUND` (m,)."""
 
@@ -295,20 +324,3 @@ class _Task:
 
         done = workers.map(align_block, self.blocks())
         return np.concatenate([np.empty(0, _FOUND), *done])
-
-
-def _task(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    centres: NDArray[np.float64],
-    references: NDArray[np.float32],
-    space: SearchSpace,
-    frequency: float,
-) -> _Task:
-    """What `search` was asked for."""
-    geometry, backend = space.geometry(frequency), space.backend
-    return _Task(
-        images, rows, space.permitted(centres, images.shape[-1]),
-        reference_coefficients(references, geometry, backend), backend, geometry,
-        space.sampling_table(frequency),
-    )  # fmt: skip

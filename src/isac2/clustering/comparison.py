@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isac2.alignment.search import search
-from isac2.alignment.space import SearchSpace, centres_from_poses
+from isac2.alignment.nearest import Nearest, nearest_references, similarity_of_pairs
+from isac2.alignment.space import SearchSpace
 from isac2.clustering.leave_out import OwnPart
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import search_space
+from isac2.clustering.state import StableGroup
 from isac2.images.filters import tanh_response
 from isac2.images.masks import disc_mask
-from isac2.poses import PoseArray
 from isac2.workers import Workers
 
 __all__ = [
     "SAME_VIEW",
     "ClassComparison",
+    "Standing",
     "compare_with_classes",
     "contrast_of",
     "noise_of_similarity",
@@ -28,82 +29,126 @@ __all__ = [
 ]
 
 SAME_VIEW = 0.9  # averages as alike as this, but for noise, are rivals for no image
+_RIVALS = 8  # most similar classes that an image is weighed against
 _LEAST_CONTRAST = 0.01  # of 1 - correlation, so that equal averages can be compared
 
 
 @dataclass(frozen=True)
-class ClassComparison:
-    """Similarity of images and classes on equal terms.
+class Standing:
+    """How clearly m images belong to a class of each.
 
     Attributes
     ----------
-    similarity : floating (m, K)
-        Of each image to each class's average, both with unit variance.
-    against : float32 (m, K)
-        The same to the averages with their contrast inverted: what chance alone gives.
-    likeness : float64 (K, K)
-        Similarity of the averages to each other.
-    same_view : bool (K, K)
-        Whether two averages would be alike if they were free of noise.
+    number : int64 (m,)
+        The class that is asked about.
+    similarity : float64 (m,)
+        To that class's average, less what the image itself adds to it.
+    lead, over_chance : float64 (m,)
+        By how many standard deviations of the noise the image prefers that class to every class of
+        another view, and to chance: to the class with its contrast inverted.
+    """
+
+    number: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    lead: NDArray[np.float64]
+    over_chance: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassComparison:
+    """Similarity of m images to their own class, and to the others that they are most similar to.
+
+    The columns are the most similar other classes, the most similar first, and then the image's
+    own class.
+
+    Attributes
+    ----------
+    index : int64 (m, k + 1)
+        The classes; the last one is -1 for an image that has none.
+    similarity : float64 (m, k + 1)
+        To their averages, all with unit variance; to the own one without the image itself. Minus
+        infinity where there is no such class.
+    against : float64 (m, 2)
+        To the first and the last of them with its contrast inverted: what chance alone gives.
+    likeness : float64 (m, 2, k + 1)
+        Similarity of the averages of the first and the last of them to each.
+    same_view : bool (m, 2, k + 1)
+        Whether these would be alike if they were free of noise; true of a class and itself.
     noise : float
         Standard deviation that noise gives to the similarity of an image and an average.
     """
 
-    similarity: NDArray[np.floating]
-    against: NDArray[np.float32]
+    index: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+    against: NDArray[np.float64]
     likeness: NDArray[np.float64]
     same_view: NDArray[np.bool_]
     noise: float
 
-    def lead(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By how many standard deviations each image prefers its class (int64 (m,)) to each other.
+    def first(self, count: int) -> ClassComparison:
+        """The first images only."""
+        some = slice(count)
+        return ClassComparison(
+            self.index[some],
+            self.similarity[some],
+            self.against[some],
+            self.likeness[some],
+            self.same_view[some],
+            self.noise,
+        )
+
+    def best(self) -> Standing:
+        """In the class that each image is most similar to."""
+        own_is_best = self.similarity[:, -1] >= self.similarity[:, 0]
+        return self._standing(own_is_best.astype(np.int64))
+
+    def own(self) -> Standing:
+        """In each image's own class."""
+        return self._standing(np.ones(len(self.index), np.int64))
+
+    def best_is_another_view(self) -> NDArray[np.bool_]:
+        """Whether the class that each image is most similar to shows another view than its own."""
+        better = self.similarity[:, 0] > self.similarity[:, -1]
+        another: NDArray[np.bool_] = better & ~self.same_view[:, 1, 0]
+        return another
+
+    def _standing(self, which: NDArray[np.int64]) -> Standing:
+        """In the first (0) or the last (1) of the classes, whichever is asked of each image.
 
         Noise gives the difference of the similarities to two averages of correlation c a standard
-        deviation of sqrt(2 (1 - c)) times that of one. Returns float64 (m, K), 0 for its own.
+        deviation of sqrt(2 (1 - c)) times that of one.
         """
-        ahead = self.similarity[np.arange(len(own)), own][:, None] - self.similarity
-        lead: NDArray[np.float64] = ahead / (self.noise * contrast_of(self.likeness[own]))
-        lead[np.arange(len(own)), own] = 0.0
-        return lead
-
-    def lead_over_rivals(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the least lead of each image's class over one of another view, float64 (m,)."""
-        lead: NDArray[np.float64] = np.where(self.same_view[own], np.inf, self.lead(own)).min(
-            axis=1
-        )
-        return lead
-
-    def lead_over_chance(self, own: NDArray[np.int64]) -> NDArray[np.float64]:
-        """By how many standard deviations each image prefers its class to the inverted class."""
-        image = np.arange(len(own))
-        ahead = self.similarity[image, own] - self.against[image, own]
-        lead: NDArray[np.float64] = ahead / (self.noise * np.sqrt(2))
-        return lead
-
-    def without_members(self, own: NDArray[np.int64], part: OwnPart | None) -> ClassComparison:
-        """Return what is found when the first images are taken out of the averages of their own."""
-        if part is None:
-            return self
-        similarity = self.similarity.astype(np.float64)
-        members = np.arange(len(part.count))
-        similarity[members, own] = part.take_out(similarity[members, own])
-        return replace(self, similarity=similarity)
+        image, column = np.arange(len(which)), -which
+        mine = self.similarity[image, column]
+        ahead = mine[:, None] - self.similarity
+        lead = ahead / (self.noise * contrast_of(self.likeness[image, which]))
+        rivals = np.where(self.same_view[image, which], np.inf, lead)
+        over_chance = (mine - self.against[image, which]) / (self.noise * np.sqrt(2))
+        return Standing(self.index[image, column], mine, rivals.min(axis=1), over_chance)
 
 
 def compare_with_classes(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
-    poses: PoseArray,
-    averages: NDArray[np.float32],
-    counts: NDArray[np.int64],
+    centres: NDArray[np.float64],
+    classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     workers: Workers,
+    part: OwnPart | None = None,
 ) -> ClassComparison:
-    """Compare images (rows int64 (m,), poses POSE (m,)) with class averages float32 (K, n, n).
+    """Compare images with the classes that they are most similar to, whatever their number.
 
-    counts int64 (K,) is how many images each average is made of.
-
-    As with `search`, what is found may only be looked at in `workers.once`.
+    Parameters
+    ----------
+    images : float32 (N, n, n)
+    rows : int64 (m,)
+        Which of them; the first ones are the members of the first classes, one class after the
+        other, as many as `part` has.
+    centres : float64 (m, 2)
+        Where their search is centred, px.
+    classes, parameters, workers
+    part : OwnPart, optional
+        What the members add to the averages of their own classes.
 
     Notes
     -----
@@ -111,18 +156,61 @@ def compare_with_classes(
     the number of independent pixels in the disc.
     """
     space = search_space(parameters)
-    reliability = reliability_of(averages, counts, parameters)
+    averages = np.stack([group.average for group in classes])
+    sizes = np.array([len(group.members) for group in classes])
+    reliability = reliability_of(averages, sizes, parameters)
     averages = standardise_averages(averages, space)
-    both = np.concatenate([averages, -averages])
-    table = search(images, rows, centres_from_poses(poses), both, space, workers)
-    count = len(averages)
-    middle = np.zeros((count, 2))
-    likeness = search(averages, np.arange(count), middle, averages, space, workers).astype(float)
-    likeness = (likeness + likeness.T) / 2
-    same_view = likeness / np.sqrt(np.outer(reliability, reliability)) > SAME_VIEW
-    np.fill_diagonal(same_view, val=True)
-    noise = noise_of_similarity(parameters)
-    return ClassComparison(table[:, :count], table[:, count:], likeness, same_view, noise)
+    own = _own_classes(sizes, len(rows), 0 if part is None else len(part.count))
+    found = nearest_references(images, rows, centres, averages, _RIVALS, space, workers, own)
+    index = np.concatenate([found.index, own[:, None]], axis=1)
+    likeness, same_view = _likeness(index, averages, reliability, space, workers)
+    return ClassComparison(
+        index,
+        _without_members(found, own, part),
+        np.stack([found.against, found.against_own], axis=1).astype(np.float64),
+        likeness,
+        same_view,
+        noise_of_similarity(parameters),
+    )
+
+
+def _own_classes(sizes: NDArray[np.int64], count: int, members: int) -> NDArray[np.int64]:
+    """Class of each of `count` images, of which the first `members` are in classes; -1 for none."""
+    own = np.full(count, -1)
+    own[:members] = np.repeat(np.arange(len(sizes)), sizes)[:members]
+    return own
+
+
+def _without_members(
+    found: Nearest, own: NDArray[np.int64], part: OwnPart | None
+) -> NDArray[np.float64]:
+    """Similarities (m, k + 1), that to the own class without the image itself."""
+    similarity = np.concatenate([found.similarity, found.own[:, None]], axis=1).astype(np.float64)
+    if part is not None:
+        members = len(part.count)
+        similarity[:members, -1] = part.take_out(similarity[:members, -1])
+    return similarity
+
+
+def _likeness(
+    index: NDArray[np.int64],
+    averages: NDArray[np.float32],
+    reliability: NDArray[np.float64],
+    space: SearchSpace,
+    workers: Workers,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Similarity of the first and the last class of each image to all of its classes.
+
+    Returns float64 (m, 2, k + 1), and whether they would be one view without their noise. What is
+    asked of no class (-1) is answered of the last one, and looked at by nobody.
+    """
+    asked = index[:, [0, -1]]
+    first, second = np.broadcast_arrays(asked[:, :, None], index[:, None, :])
+    first, second = first % len(averages), second % len(averages)
+    pairs = first.ravel(), second.ravel()
+    likeness = similarity_of_pairs(averages, *pairs, space, workers).reshape(first.shape)
+    alike = likeness > SAME_VIEW * np.sqrt(reliability[first] * reliability[second])
+    return likeness, alike | (first == second)
 
 
 def reliability_of(

@@ -15,12 +15,12 @@ import numpy as np
 import scipy.special
 from numpy.typing import NDArray
 
+from isac2.alignment.nearest import nearest_references, similarity_of_pairs
 from isac2.alignment.reference_free import ReferenceFreeAligner
-from isac2.alignment.search import align_to_assigned, search
+from isac2.alignment.search import search
 from isac2.alignment.space import centres_from_poses
 from isac2.clustering.comparison import contrast_of, noise_of_similarity, standardise_averages
 from isac2.clustering.leave_out import measure_own_part, measure_own_parts
-from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import align_independently, class_aligner, search_space
 from isac2.clustering.stability import test_stability
@@ -253,14 +253,11 @@ def _margins(
         return np.full(len(rows), np.inf), np.full(len(rows), -1, np.int64)
     averages = standardise_averages(np.stack([group.average for group in classes]), space)
     centres = centres_from_poses(np.concatenate([group.poses for group in classes]))
-    best = nearest_averages(images, rows, centres, averages, 2, space, workers)
-    aligned = align_to_assigned(images, rows, centres, averages, own, space, workers)
-    mine = measure_own_parts(images, classes, parameters, workers).take_out(aligned.similarity)
-    other = np.where(best.index[:, 0] == own, 1, 0)
-    each = np.arange(len(rows))
-    second = best.index[each, other].astype(np.int64)
+    nearest = nearest_references(images, rows, centres, averages, 1, space, workers, own)
+    mine = measure_own_parts(images, classes, parameters, workers).take_out(nearest.own)
+    second = nearest.index[:, 0]
     likeness = similarity_of_pairs(averages, own, second, space, workers)
-    ahead = mine - best.similarity[each, other]
+    ahead = mine - nearest.similarity[:, 0]
     return ahead / (noise_of_similarity(parameters) * contrast_of(likeness)), second
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import Frames, centres_from_poses
-from isac2.clustering.comparison import ClassComparison, compare_with_classes
+from isac2.clustering.comparison import Standing, compare_with_classes
 from isac2.clustering.leave_out import (
     measure_own_parts,
     unexplained_energy,
@@ -55,27 +55,16 @@ _FARTHEST = 4.0  # robust standard deviations below the median member
 _MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
 
 
-def _averages_and_counts(
-    groups: tuple[StableGroup, ...],
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Averages float32 (K, n, n) of groups, and how many images each is made of."""
-    return np.stack([g.average for g in groups]), np.array([len(g.members) for g in groups])
+def belongs_elsewhere(standing: Standing) -> NDArray[np.bool_]:
+    """Whether each image clearly prefers another view, or chance, to its class."""
+    elsewhere: NDArray[np.bool_] = (standing.lead < -CLEARLY) | (standing.over_chance < CLEARLY)
+    return elsewhere
 
 
-def belongs_elsewhere(comparison: ClassComparison, own: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each image clearly prefers another view, or chance, to its own class (int64 (m,))."""
-    rival = comparison.lead_over_rivals(own) < -CLEARLY
-    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) < CLEARLY
-    return rival | chance
-
-
-def clearly_belongs(
-    comparison: ClassComparison, own: NDArray[np.int64], margin: float = CLEARLY
-) -> NDArray[np.bool_]:
+def clearly_belongs(standing: Standing, margin: float = CLEARLY) -> NDArray[np.bool_]:
     """Whether each image clearly prefers its class to chance, and by `margin` to other views."""
-    ahead = comparison.lead_over_rivals(own) > margin
-    chance: NDArray[np.bool_] = comparison.lead_over_chance(own) > CLEARLY
-    return ahead & chance
+    clear: NDArray[np.bool_] = (standing.lead > margin) & (standing.over_chance > CLEARLY)
+    return clear
 
 
 def confirm_members(
@@ -102,9 +91,11 @@ def confirm_members(
     if not groups:
         return groups
     rows, poses, own = _members_of(groups)
-    comparison = _compare((*groups, *classes), images, rows, poses, parameters, workers)
     part = measure_own_parts(images, groups, parameters, workers)
-    elsewhere = workers.once(lambda: belongs_elsewhere(comparison.without_members(own, part), own))
+    comparison = compare_with_classes(
+        images, rows, centres_from_poses(poses), (*groups, *classes), parameters, workers, part
+    )
+    elsewhere = belongs_elsewhere(comparison.own())
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
 
     def keep(number: int) -> StableGroup:
@@ -141,13 +132,9 @@ def recall_images(
     """
     if not classes or not len(pool):
         return classes
-    comparison = _compare(classes, images, pool, poses, parameters, workers)
-
-    def choose() -> _Candidates:
-        best = comparison.similarity.argmax(axis=1)
-        return _candidates(comparison, best, clearly_belongs(comparison, best), pool, poses)
-
-    candidates = workers.once(choose)
+    centres = centres_from_poses(poses)
+    best = compare_with_classes(images, pool, centres, classes, parameters, workers).best()
+    candidates = _candidates(best, clearly_belongs(best), pool, poses)
     return _recall(images, candidates, classes, parameters, seed, workers, frames)
 
 
@@ -172,39 +159,28 @@ def reassign_images(
         return classes
     members, places, own = _members_of(classes)
     rows, starts = np.concatenate([members, pool]), np.concatenate([places, poses])
-    comparison = _compare(classes, images, rows, starts, parameters, workers)
     part = measure_own_parts(images, classes, parameters, workers)
-
-    def choose() -> _Candidates:
-        fair = comparison.without_members(own, part)
-        best = fair.similarity.argmax(axis=1)
-        wanted = clearly_belongs(fair, best, _AT_ALL) & as_similar_as_members(fair, best, own)
-        is_member = np.arange(len(own))
-        of_another_view = ~fair.same_view[own, best[is_member]]
-        wanted[is_member] = of_another_view & (fair.lead_over_chance(best)[is_member] > CLEARLY)
-        return _candidates(fair, best, wanted, rows, starts)
-
-    candidates = workers.once(choose)
+    comparison = compare_with_classes(
+        images, rows, centres_from_poses(starts), classes, parameters, workers, part
+    )
+    best, among_members = comparison.best(), comparison.first(len(own))
+    wanted = clearly_belongs(best, _AT_ALL) & as_similar_as_members(best, among_members.own())
+    moves = among_members.best_is_another_view() & (best.over_chance[: len(own)] > CLEARLY)
+    wanted[: len(own)] = moves
+    candidates = _candidates(best, wanted, rows, starts)
     grown = _recall(images, candidates, classes, parameters, seed, workers, frames)
     return less_moved(grown, classes, grown, images, parameters, workers)
 
 
-def as_similar_as_members(
-    comparison: ClassComparison, best: NDArray[np.int64], own: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Whether each image prefers its class to chance by as much as members commonly do.
-
-    The first images are the members of the classes `own`, int64 (m,).
-    """
-    lead = comparison.lead_over_chance(best)
-    of_members = comparison.lead_over_chance(np.concatenate([own, best[len(own) :]]))[: len(own)]
-    least = np.empty(int(own.max()) + 1)
+def as_similar_as_members(standing: Standing, of_members: Standing) -> NDArray[np.bool_]:
+    """Whether each image prefers its class to chance by as much as its members commonly do."""
+    least = np.empty(int(max(of_members.number.max(), standing.number.max())) + 1)
     for number in range(len(least)):
-        common = of_members[own == number]
+        common = of_members.over_chance[of_members.number == number]
         middle = np.median(common)
         spread = 1.4826 * np.median(np.abs(common - middle))
         least[number] = middle - _FARTHEST * spread
-    similar: NDArray[np.bool_] = lead >= least[best]
+    similar: NDArray[np.bool_] = standing.over_chance >= least[standing.number]
     return similar
 
 
@@ -219,15 +195,10 @@ class _Candidates:
 
 
 def _candidates(
-    comparison: ClassComparison,
-    best: NDArray[np.int64],
-    wanted: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
+    best: Standing, wanted: NDArray[np.bool_], rows: NDArray[np.int64], poses: PoseArray
 ) -> _Candidates:
     """Of all images those that are wanted."""
-    similarity = comparison.similarity[np.flatnonzero(wanted), best[wanted]]
-    return _Candidates(rows[wanted], poses[wanted], best[wanted], similarity)
+    return _Candidates(rows[wanted], poses[wanted], best.number[wanted], best.similarity[wanted])
 
 
 def _recall(
@@ -243,7 +214,7 @@ def _recall(
     rows, best = candidates.rows, candidates.best
     if not len(rows):
         return classes
-    averages, _ = _averages_and_counts(classes)
+    averages = np.stack([group.average for group in classes])
     centres, space = centres_from_poses(candidates.poses), search_space(parameters)
     poses = align_to_assigned(images, rows, centres, averages, best, space, workers).poses
     whole = are_whole(rows, poses, parameters, frames)
@@ -353,18 +324,6 @@ def _members_of(
     members = np.concatenate([nothing[0], *(group.members for group in groups)])
     poses = np.concatenate([nothing[1], *(group.poses for group in groups)])
     return members, poses, np.repeat(np.arange(len(groups)), sizes)
-
-
-def _compare(
-    classes: tuple[StableGroup, ...],
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
-    parameters: ClusteringParameters,
-    workers: Workers,
-) -> ClassComparison:
-    averages, counts = _averages_and_counts(classes)
-    return compare_with_classes(images, rows, poses, averages, counts, parameters, workers)
 
 
 def prove_classes(

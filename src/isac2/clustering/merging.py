@@ -8,25 +8,30 @@ merged class then has to prove as stable as its parts were, or the two stay as t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.nearest import nearest_references, similarity_of_pairs
 from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import Frames, SearchSpace, centres_from_poses
 from isac2.clustering.comparison import (
-    SAME_VIEW,
+    compare_with_classes,
     contrast_of,
     noise_of_similarity,
-    reliability_of,
     standardise_averages,
 )
 from isac2.clustering.confidence import preference
-from isac2.clustering.confirm import CLEARLY, are_whole, keep_explained, keep_members
-from isac2.clustering.leave_out import OwnPart, measure_own_parts
-from isac2.clustering.nearest import nearest_averages, similarity_of_pairs
+from isac2.clustering.confirm import (
+    are_whole,
+    belongs_elsewhere,
+    clearly_belongs,
+    keep_explained,
+    keep_members,
+)
+from isac2.clustering.leave_out import measure_own_parts
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.parts import test_in_parts
 from isac2.clustering.sac import search_space
@@ -35,12 +40,10 @@ from isac2.poses import PoseArray, compose
 from isac2.workers import SerialWorkers, Workers
 
 __all__ = [
-    "Standing",
     "confirm_against_all",
     "merge_classes",
     "recall_to_classes",
     "show_the_same_view",
-    "stand_among",
 ]
 
 _CANDIDATES = 8  # most similar classes that are looked at for each
@@ -48,83 +51,10 @@ _ALIKE_ENOUGH = 0.5  # similarity of averages below which two classes are not co
 _SAME = 1.0  # standard deviations of the noise
 _MEMBERS_ASKED = 200  # of each class
 _AS_STABLE = 0.9  # of the members have to be stable together
-_RIVALS = 4  # classes an image is weighed against
 _REACH = 3.0  # px: pools centre their averages apart from each other
 _GROWTH = 2  # times its size, to which a class may grow by what is recalled
 
 Pair = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where m images stand among classes, in standard deviations of the noise.
-
-    Attributes
-    ----------
-    number : int64 (m,)
-        The class that is asked about.
-    similarity : float64 (m,)
-        To that class's average, less what the image itself adds to it.
-    lead, over_chance : float64 (m,)
-        By how much the image prefers that class to every class of another view, and to chance.
-    poses : POSE (m,)
-        In that class.
-    """
-
-    number: NDArray[np.int64]
-    similarity: NDArray[np.float64]
-    lead: NDArray[np.float64]
-    over_chance: NDArray[np.float64]
-    poses: PoseArray
-
-
-def stand_among(
-    images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    centres: NDArray[np.float64],
-    classes: tuple[StableGroup, ...],
-    parameters: ClusteringParameters,
-    workers: Workers,
-    part: OwnPart | None = None,
-) -> Standing:
-    """Weigh images against the classes that they are most similar to, whatever their number.
-
-    `isac2.clustering.comparison` by the same rules, without a table of all images and classes.
-
-    Parameters
-    ----------
-    images : float32 (N, n, n)
-    rows : int64 (m,)
-        Which of them, with their `centres`, float64 (m, 2).
-    classes, parameters, workers
-    part : OwnPart, optional
-        When the rows are all members of the classes, one class after the other: what each adds to
-        the average of its own class, which is then the one that is asked about; otherwise it is the
-        most similar one.
-    """
-    space, noise = search_space(parameters), noise_of_similarity(parameters)
-    averages = np.stack([group.average for group in classes])
-    sizes = np.array([len(group.members) for group in classes])
-    reliability = reliability_of(averages, sizes, parameters)
-    averages = standardise_averages(averages, space)
-    nearest = nearest_averages(images, rows, centres, averages, _RIVALS, space, workers)
-    number = nearest.index[:, 0].astype(np.int64)
-    if part is not None:
-        number = np.repeat(np.arange(len(classes)), sizes)
-    found = align_to_assigned(images, rows, centres, averages, number, space, workers)
-    against = align_to_assigned(images, rows, centres, -averages, number, space, workers)
-    similarity = nearest.similarity[:, 0].astype(np.float64)
-    if part is not None:
-        similarity = part.take_out(found.similarity)
-    lead = np.full(len(rows), np.inf)
-    for place in range(nearest.index.shape[1]):
-        rival = nearest.index[:, place].astype(np.int64)
-        likeness = similarity_of_pairs(averages, number, rival, space, workers)
-        alike = likeness > SAME_VIEW * np.sqrt(reliability[number] * reliability[rival])
-        ahead = (similarity - nearest.similarity[:, place]) / (noise * contrast_of(likeness))
-        lead = np.where((rival == number) | alike, lead, np.minimum(lead, ahead))
-    over_chance = (similarity - against.similarity) / (noise * np.sqrt(2))
-    return Standing(number, similarity, lead, over_chance, found.poses)
 
 
 def confirm_against_all(
@@ -146,9 +76,8 @@ def confirm_against_all(
     poses = np.concatenate([group.poses for group in classes])
     part = measure_own_parts(images, classes, parameters, workers)
     centres = centres_from_poses(poses)
-    standing = stand_among(images, rows, centres, classes, parameters, workers, part)
-    stays = (standing.lead >= -CLEARLY) & (standing.over_chance >= CLEARLY)
-    stays &= are_whole(rows, poses, parameters, frames)
+    standing = compare_with_classes(images, rows, centres, classes, parameters, workers, part).own()
+    stays = ~belongs_elsewhere(standing) & are_whole(rows, poses, parameters, frames)
 
     def keep(number: int) -> StableGroup:
         return keep_members(classes[number], stays[standing.number == number], images, parameters)
@@ -210,10 +139,11 @@ def _pairs(
     space = _wide(parameters)
     averages = standardise_averages(np.stack([group.average for group in groups]), space)
     each, middle = np.arange(len(groups)), np.zeros((len(groups), 2))
-    count = _CANDIDATES + 1  # the first is the class itself
-    nearest = nearest_averages(averages, each, middle, averages, count, space, workers)
+    nearest = nearest_references(
+        averages, each, middle, averages, _CANDIDATES, space, workers, own=each
+    )
     first = np.repeat(each, nearest.index.shape[1])
-    second, alike = nearest.index.ravel().astype(np.int64), nearest.similarity.ravel()
+    second, alike = nearest.index.ravel(), nearest.similarity.ravel()
     found: list[Pair] = []
     taken: set[int] = set()
     for place in np.argsort(-alike, kind="stable"):
@@ -306,21 +236,24 @@ def recall_to_classes(
     if not classes or not len(rest):
         return classes
     middle = np.zeros((len(rest), 2))
-    standing = stand_among(images, rest, middle, classes, parameters, workers)
-    clear = (standing.lead > CLEARLY) & (standing.over_chance > CLEARLY)
-    clear &= are_whole(rest, standing.poses, parameters, frames)
+    best = compare_with_classes(images, rest, middle, classes, parameters, workers).best()
+    clear = np.flatnonzero(clearly_belongs(best))
+    rows, number, similarity = rest[clear], best.number[clear], best.similarity[clear]
+    averages, space = np.stack([group.average for group in classes]), search_space(parameters)
+    poses = align_to_assigned(images, rows, middle[clear], averages, number, space, workers).poses
+    whole = are_whole(rows, poses, parameters, frames)
 
-    def recall(number: int) -> StableGroup:
-        group = classes[number]
-        new = np.flatnonzero(clear & (standing.number == number))
+    def recall(some: int) -> StableGroup:
+        group = classes[some]
+        new = np.flatnonzero(whole & (number == some))
         room = (_GROWTH - 1) * len(group.members)
-        new = new[np.argsort(-standing.similarity[new], kind="stable")[:room]]
+        new = new[np.argsort(-similarity[new], kind="stable")[:room]]
         if not len(new):
             return group
-        rows = np.concatenate([group.members, rest[new]])
-        starts = np.concatenate([group.poses, standing.poses[new]])
-        order = np.argsort(rows)
-        tested = test_in_parts(images, rows[order], starts[order], parameters, (*seed, number))
+        together = np.concatenate([group.members, rows[new]])
+        starts = np.concatenate([group.poses, poses[new]])
+        order = np.argsort(together)
+        tested = test_in_parts(images, together[order], starts[order], parameters, (*seed, some))
         if tested is None:
             return group
         return replace(
