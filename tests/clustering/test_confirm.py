@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 
 from isac2.alignment.space import Frames
-from isac2.clustering.comparison import ClassComparison, Standing, compare_with_classes
+from isac2.clustering.comparison import ClassComparison, compare_with_classes
 from isac2.clustering.confirm import (
-    as_similar_as_members,
     belongs_elsewhere,
     clearly_belongs,
     confirm_members,
     prove_classes,
-    reassign_images,
     recall_images,
 )
 from isac2.clustering.parameters import ClusteringParameters
@@ -90,17 +88,6 @@ def test_a_twin_is_no_rival_to_a_member_either() -> None:
     own = _comparison([[0.80, 0.89]], against=0.1, alike=0.95).own()
     assert np.isinf(own.lead).all()
     assert belongs_elsewhere(own).tolist() == [False]
-
-
-def test_what_is_far_less_similar_than_members_is_told_by_hand() -> None:
-    # leads of the members: 7, 8, 9; spread 1.48; least 8 - 4 * 1.48 = 2.07
-    def standing(*over_chance: float) -> Standing:
-        count = len(over_chance)
-        nothing = np.zeros(count)
-        return Standing(np.zeros(count, np.int64), nothing, nothing, np.array(over_chance))
-
-    images, members = standing(7, 8, 9, 2.2, 1.9), standing(7, 8, 9)
-    assert as_similar_as_members(images, members).tolist() == [True] * 4 + [False]
 
 
 def _class_of(average: Any, count: int) -> StableGroup:
@@ -292,30 +279,6 @@ def test_nothing_to_recall_changes_nothing(
     assert recall_images(known.images, nobody, poses, classes, parameters, seed, WORKERS) is classes
     pool, poses = known.rows_of(-1), identity_poses(50)
     assert recall_images(known.images, pool, poses, (), parameters, seed, WORKERS) == ()
-
-
-def test_a_member_moves_to_the_class_of_its_own_shape(
-    known: Any, parameters: ClusteringParameters, classes: tuple[StableGroup, ...]
-) -> None:
-    wrong, lost = known.rows_of(1)[:2], known.rows_of(2)[:1]
-    before = (
-        known.group(np.r_[known.rows_of(0), wrong], parameters),
-        known.group(known.rows_of(1)[2:], parameters),
-        known.group(known.rows_of(2)[1:], parameters),
-        classes[3],
-    )
-    pool = np.sort(np.r_[lost, known.rows_of(-1)])
-    after = reassign_images(
-        known.images, pool, identity_poses(len(pool)), before, parameters, (1, 3), WORKERS
-    )
-    assert not np.isin(wrong, after[0].members).any()
-    assert np.isin(wrong, after[1].members).all()
-    assert np.isin(lost, after[2].members).all()
-    everywhere = np.concatenate([group.members for group in after])
-    assert len(np.unique(everywhere)) == len(everywhere)
-    assert np.isin(everywhere, known.rows_of(-1)).sum() <= 1
-    nobody = np.empty(0, np.int64), identity_poses(0)
-    assert reassign_images(known.images, *nobody, (), parameters, (1, 3), WORKERS) == ()
 
 
 def test_what_belongs_nowhere_does_not_stand_the_proof(

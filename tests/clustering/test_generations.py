@@ -17,7 +17,6 @@ from isac2.clustering.generations import (
     begin_next,
     close_generation,
     isac,
-    settle,
     start_state,
 )
 from isac2.clustering.parameters import ClusteringParameters
@@ -153,42 +152,6 @@ def test_a_generation_without_new_classes_ends_the_main_iteration(
     assert closed.main_done
     assert closed.finished is finished
     assert len(closed.accounted) == 2
-
-
-def test_the_end_of_a_main_iteration_brings_members_to_their_own_class(
-    known: Any, parameters: ClusteringParameters, ready: IsacState
-) -> None:
-    lost, wrong = known.rows_of(0)[:2], known.rows_of(1)[:2]
-    noise = known.rows_of(-1)
-    state = replace(
-        ready,
-        pool=np.sort(np.r_[noise, lost]),
-        poses=known.poses[np.sort(np.r_[noise, lost])],
-        accounted=(
-            known.group(np.r_[known.rows_of(0)[2:], wrong], parameters),
-            known.group(known.rows_of(1)[2:], parameters),
-        ),
-    )
-    settled = settle(known.images, state, parameters, (SEED, 1), WORKERS)
-    first, second = settled.accounted
-    assert not np.isin(wrong, first.members).any()
-    assert np.isin(wrong, second.members).all()
-    assert np.isin(lost, first.members).all()
-    everything = np.sort(np.concatenate([settled.pool, _members(settled)]))
-    assert np.array_equal(everything, np.sort(np.concatenate([state.pool, _members(state)])))
-    assert settled.poses.shape == settled.pool.shape
-
-
-def test_settling_dissolves_what_becomes_too_small(
-    known: Any, parameters: ClusteringParameters, ready: IsacState
-) -> None:
-    true = known.group(known.rows_of(1)[:14], parameters)
-    mixed = known.group(np.r_[known.rows_of(0)[:8], known.rows_of(1)[14:]], parameters)
-    state = replace(ready, pool=np.empty(0, np.int64), accounted=(true, mixed))
-    state = replace(state, poses=known.poses[:0])
-    (left,) = settle(known.images, state, parameters, (SEED, 1), WORKERS).accounted
-    assert (known.label[left.members] == 1).all()
-    assert len(left.members) > 14
 
 
 def test_a_main_iteration_that_left_no_fewer_is_the_last(

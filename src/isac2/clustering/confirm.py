@@ -21,6 +21,8 @@ from isac2.alignment.space import Frames, centres_from_poses
 from isac2.clustering.comparison import Standing, compare_with_classes
 from isac2.clustering.leave_out import (
     measure_own_parts,
+    most_unexplained,
+    unexplained_by,
     unexplained_energy,
     well_explained,
 )
@@ -38,20 +40,22 @@ from isac2.workers import Workers
 
 __all__ = [
     "CLEARLY",
+    "Candidates",
     "are_whole",
+    "belongs_elsewhere",
+    "clearly_belongs",
     "confirm_members",
+    "keep_confirmed",
     "keep_explained",
     "keep_members",
-    "less_moved",
+    "members_of",
     "prove_classes",
-    "reassign_images",
     "recall_images",
+    "take_in",
 ]
 
 CLEARLY = 3.0  # standard deviations of the noise
 _LARGEST_CLASS = 2  # groups' worth of images to which a class may grow
-_AT_ALL = 1.0  # standard deviations
-_FARTHEST = 4.0  # robust standard deviations below the median member
 _MOST_OUTSIDE = 0.02  # share of a particle's disc that may lie outside the image as it was picked
 
 
@@ -90,16 +94,29 @@ def confirm_members(
     """
     if not groups:
         return groups
-    rows, poses, own = _members_of(groups)
+    rows, poses, _ = members_of(groups)
     part = measure_own_parts(images, groups, parameters, workers)
     comparison = compare_with_classes(
         images, rows, centres_from_poses(poses), (*groups, *classes), parameters, workers, part
     )
     elsewhere = belongs_elsewhere(comparison.own())
     stays = ~elsewhere & are_whole(rows, poses, parameters, frames)
+    return keep_confirmed(groups, stays, images, parameters, workers)
+
+
+def keep_confirmed(
+    groups: tuple[StableGroup, ...],
+    stays: NDArray[np.bool_],
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Groups with the members that stay (of all, bool (m,)) and that their average explains."""
+    cuts = np.cumsum([len(group.members) for group in groups])[:-1]
+    of_each = np.split(stays, cuts)
 
     def keep(number: int) -> StableGroup:
-        return keep_members(groups[number], stays[own == number], images, parameters)
+        return keep_members(groups[number], of_each[number], images, parameters)
 
     kept = tuple(workers.map(keep, range(len(groups))))
     return keep_explained(kept, images, parameters, workers)
@@ -134,99 +151,65 @@ def recall_images(
         return classes
     centres = centres_from_poses(poses)
     best = compare_with_classes(images, pool, centres, classes, parameters, workers).best()
-    candidates = _candidates(best, clearly_belongs(best), pool, poses)
-    return _recall(images, candidates, classes, parameters, seed, workers, frames)
-
-
-def reassign_images(
-    images: NDArray[np.float32],
-    pool: NDArray[np.int64],
-    poses: PoseArray,
-    classes: tuple[StableGroup, ...],
-    parameters: ClusteringParameters,
-    seed: tuple[int, ...],
-    workers: Workers,
-    frames: Frames | None = None,
-) -> tuple[StableGroup, ...]:
-    """Classes with every image in the one that it is most similar to, if it is stable there.
-
-    As `recall_images`, with the same parameters, for the time when all views have their classes: an
-    image of the pool has to prefer its class to other views by one standard deviation instead of
-    three, if only it is as similar to it as members are; and a member that prefers another view at
-    all moves there.
-    """
-    if not classes:
-        return classes
-    members, places, own = _members_of(classes)
-    rows, starts = np.concatenate([members, pool]), np.concatenate([places, poses])
-    part = measure_own_parts(images, classes, parameters, workers)
-    comparison = compare_with_classes(
-        images, rows, centres_from_poses(starts), classes, parameters, workers, part
-    )
-    best, among_members = comparison.best(), comparison.first(len(own))
-    wanted = clearly_belongs(best, _AT_ALL) & as_similar_as_members(best, among_members.own())
-    moves = among_members.best_is_another_view() & (best.over_chance[: len(own)] > CLEARLY)
-    wanted[: len(own)] = moves
-    candidates = _candidates(best, wanted, rows, starts)
-    grown = _recall(images, candidates, classes, parameters, seed, workers, frames)
-    return less_moved(grown, classes, grown, images, parameters, workers)
-
-
-def as_similar_as_members(standing: Standing, of_members: Standing) -> NDArray[np.bool_]:
-    """Whether each image prefers its class to chance by as much as its members commonly do."""
-    least = np.empty(int(max(of_members.number.max(), standing.number.max())) + 1)
-    for number in range(len(least)):
-        common = of_members.over_chance[of_members.number == number]
-        middle = np.median(common)
-        spread = 1.4826 * np.median(np.abs(common - middle))
-        least[number] = middle - _FARTHEST * spread
-    similar: NDArray[np.bool_] = standing.over_chance >= least[standing.number]
-    return similar
+    candidates = Candidates(pool, poses, best.number, best.similarity)
+    candidates = candidates.where(clearly_belongs(best))
+    return take_in(images, candidates, classes, parameters, seed, workers, frames)
 
 
 @dataclass(frozen=True)
-class _Candidates:
-    """Images (rows int64 (m,)), poses, the class to test each with, and how alike they are."""
+class Candidates:
+    """Images to be tested with a class of each.
+
+    Attributes
+    ----------
+    rows : int64 (m,)
+    poses : POSE (m,)
+    number : int64 (m,)
+        The class.
+    similarity : float64 (m,)
+        To it: the most similar ones are taken first.
+    """
 
     rows: NDArray[np.int64]
     poses: PoseArray
-    best: NDArray[np.int64]
-    similarity: NDArray[np.floating]
+    number: NDArray[np.int64]
+    similarity: NDArray[np.float64]
+
+    def where(self, wanted: NDArray[np.bool_] | NDArray[np.int64]) -> Candidates:
+        """Return some of them."""
+        return Candidates(
+            self.rows[wanted], self.poses[wanted], self.number[wanted], self.similarity[wanted]
+        )
 
 
-def _candidates(
-    best: Standing, wanted: NDArray[np.bool_], rows: NDArray[np.int64], poses: PoseArray
-) -> _Candidates:
-    """Of all images those that are wanted."""
-    return _Candidates(rows[wanted], poses[wanted], best.number[wanted], best.similarity[wanted])
-
-
-def _recall(
+def take_in(
     images: NDArray[np.float32],
-    candidates: _Candidates,
+    candidates: Candidates,
     classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     seed: tuple[int, ...],
     workers: Workers,
     frames: Frames | None,
 ) -> tuple[StableGroup, ...]:
-    """Classes and those of the candidates that are stable in theirs, and explained by it."""
-    rows, best = candidates.rows, candidates.best
-    if not len(rows):
+    """Classes and those of the candidates that are explained by theirs, and stable in it."""
+    if not len(candidates.rows):
         return classes
     averages = np.stack([group.average for group in classes])
     centres, space = centres_from_poses(candidates.poses), search_space(parameters)
-    poses = align_to_assigned(images, rows, centres, averages, best, space, workers).poses
-    whole = are_whole(rows, poses, parameters, frames)
+    poses = align_to_assigned(
+        images, candidates.rows, centres, averages, candidates.number, space, workers
+    ).poses
+    candidates = replace(candidates, poses=poses)
+    candidates = candidates.where(are_whole(candidates.rows, poses, parameters, frames))
+    candidates = _explained_by_theirs(images, candidates, classes, parameters, workers)
 
-    def recall(number: int) -> StableGroup:
-        group = classes[number]
-        new = np.flatnonzero(whole & (best == number))
+    def test(number: int) -> StableGroup:
+        group, new = classes[number], candidates.where(candidates.number == number)
         room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
-        new = new[np.argsort(-candidates.similarity[new], kind="stable")[:room]]
-        return _test_with(group, rows[new], poses[new], images, parameters, (*seed, number), frames)
+        new = new.where(np.argsort(-new.similarity, kind="stable")[:room])
+        return _test_with(group, new, images, parameters, (*seed, number), frames)
 
-    tested = tuple(workers.map(recall, range(len(classes))))
+    tested = tuple(workers.map(test, range(len(classes))))
     explained = keep_explained(tested, images, parameters, workers)
     return tuple(
         after if len(after.members) > len(before.members) else before
@@ -234,19 +217,40 @@ def _recall(
     )
 
 
+def _explained_by_theirs(
+    images: NDArray[np.float32],
+    candidates: Candidates,
+    classes: tuple[StableGroup, ...],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> Candidates:
+    """Candidates of which their class's average leaves no more than of members."""
+
+    def measure(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        group, new = classes[number], candidates.where(candidates.number == number)
+        of_new = unexplained_by(images, group, new.rows, new.poses, parameters)
+        return unexplained_energy(images, group, parameters), of_new
+
+    of_members, of_new = zip(*workers.map(measure, range(len(classes))), strict=True)
+    order = np.argsort(candidates.number, kind="stable")
+    explained = np.empty(len(order), np.bool_)
+    explained[order] = np.concatenate(of_new) <= most_unexplained(of_members)
+    return candidates.where(explained)
+
+
 def _test_with(
     group: StableGroup,
-    new: NDArray[np.int64],
-    poses: PoseArray,
+    new: Candidates,
     images: NDArray[np.float32],
     parameters: ClusteringParameters,
     seed: tuple[int, ...],
     frames: Frames | None,
 ) -> StableGroup:
-    """Class and new images (rows int64 (m,)) tested together; as it was where it does not grow."""
-    if not len(new):
+    """Class and new images tested together; the class as it was where it does not grow."""
+    if not len(new.rows):
         return group
-    rows, starts = np.concatenate([group.members, new]), np.concatenate([group.poses, poses])
+    rows = np.concatenate([group.members, new.rows])
+    starts = np.concatenate([group.poses, new.poses])
     order = np.argsort(rows)
     aligner = group_aligner(parameters)
     tested = test_group(aligner, images, rows[order], starts[order], parameters, seed)
@@ -260,43 +264,6 @@ def _test_with(
         generation=group.generation,
         pools=group.pools,
     )
-
-
-def less_moved(
-    groups: tuple[StableGroup, ...],
-    before: tuple[StableGroup, ...],
-    after: tuple[StableGroup, ...],
-    images: NDArray[np.float32],
-    parameters: ClusteringParameters,
-    workers: Workers,
-) -> tuple[StableGroup, ...]:
-    """Groups (such as `before` or `after`) less what is new `after` in another one of them.
-
-    Examples
-    --------
-    Image 3 moves from the first class to the second.
-
-    >>> from isac2.workers import SerialWorkers
-    >>> def group(*rows):
-    ...     some = len(rows)
-    ...     return StableGroup(np.array(rows), identity_poses(some), np.zeros(some),
-    ...                        np.zeros((64, 64), np.float32), 0.0, 1.0, some)
-    >>> before, after = (group(1, 3), group(2)), (group(1, 3), group(2, 3))
-    >>> images = np.zeros((4, 64, 64), np.float32)
-    >>> some, alone = ClusteringParameters(), SerialWorkers()
-    >>> moved = less_moved(after, before, after, images, some, alone)
-    >>> [one.members.tolist() for one in moved]
-    [[1], [2, 3]]
-    """
-    new = [np.setdiff1d(b.members, a.members) for a, b in zip(before, after, strict=True)]
-    everywhere = np.concatenate([np.empty(0, np.int64), *new])
-
-    def keep(number: int) -> StableGroup:
-        group = groups[number]
-        stays = ~np.isin(group.members, np.setdiff1d(everywhere, new[number]))
-        return keep_members(group, stays, images, parameters)
-
-    return tuple(workers.map(keep, range(len(groups))))
 
 
 def keep_explained(
@@ -315,7 +282,7 @@ def keep_explained(
     return tuple(workers.map(keep, range(len(groups))))
 
 
-def _members_of(
+def members_of(
     groups: tuple[StableGroup, ...],
 ) -> tuple[NDArray[np.int64], PoseArray, NDArray[np.int64]]:
     """All members of groups, one group after the other, their poses, and the group of each."""

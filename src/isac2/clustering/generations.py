@@ -13,25 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.space import Frames
-from isac2.clustering.confirm import (
-    confirm_members,
-    less_moved,
-    prove_classes,
-    reassign_images,
-    recall_images,
-)
+from isac2.clustering.confirm import confirm_members, prove_classes, recall_images
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import agreement, has_converged, random_references, sac_round
-from isac2.clustering.state import IsacState, StableGroup
-from isac2.poses import PoseArray, identity_poses
+from isac2.clustering.settle import settle
+from isac2.clustering.state import IsacState, large_enough, unaccounted
+from isac2.poses import identity_poses
 from isac2.workers import Workers
 
-__all__ = ["isac", "sac_is_over", "settle", "start_state"]
+__all__ = ["isac", "sac_is_over", "start_state"]
 
 _POOL_MARGIN = 1.2
 _SMALLEST_POOL = 2  # groups' worth of images
-_SETTLING = 2  # times that all classes are weighed again at the end of a main iteration
-_SETTLE = 3  # names what is drawn then
 
 
 def _silent(message: str) -> None:
@@ -146,16 +139,16 @@ def close_generation(
         replace(group, main_iteration=state.main_iteration, generation=state.generation)
         for group in state.groups
     )
-    found = _large_enough(candidates, parameters)
+    found = large_enough(candidates, parameters)
     found = confirm_members(images, found, state.accounted, parameters, workers, frames)
-    found = _large_enough(found, parameters)
-    pool, poses = _unaccounted(state, state.accounted + found)
+    found = large_enough(found, parameters)
+    pool, poses = unaccounted(state, state.accounted + found)
     classes = recall_images(
         images, pool, poses, state.accounted + found, parameters, name, workers, frames
     )
     classes = prove_classes(images, classes, state.accounted, parameters, name, workers)
-    classes = _large_enough(classes, parameters)
-    pool, poses = _unaccounted(state, classes)
+    classes = large_enough(classes, parameters)
+    pool, poses = unaccounted(state, classes)
     closed = replace(
         state,
         pool=pool,
@@ -172,35 +165,6 @@ def close_generation(
         closed = settle(images, closed, parameters, name, workers, frames)
     finished = main_done and not _another_main_iteration(closed, parameters)
     return replace(closed, main_done=main_done, finished=finished)
-
-
-def settle(
-    images: NDArray[np.float32],
-    state: IsacState,
-    parameters: ClusteringParameters,
-    seed: tuple[int, ...],
-    workers: Workers,
-    frames: Frames | None = None,
-) -> IsacState:
-    """Weigh all images and all classes once more, now that all views have their classes.
-
-    A class of an early generation was confirmed when most views had no class yet. A member that
-    prefers another view goes there if it is stable in it, and an image of the pool that no other
-    view is nearly as good for is tested with its best class. Classes that become too small are
-    dissolved, and the next main iteration begins with their images.
-    """
-    for turn in range(_SETTLING):
-        name = (*seed, turn, _SETTLE)
-        classes = confirm_members(images, state.accounted, (), parameters, workers, frames)
-        classes = _large_enough(classes, parameters)
-        pool, poses = _unaccounted(state, classes)
-        grown = reassign_images(images, pool, poses, classes, parameters, name, workers, frames)
-        known = less_moved(classes, classes, grown, images, parameters, workers)
-        proven = prove_classes(images, grown, known, parameters, name, workers)
-        classes = _large_enough(proven, parameters)
-        pool, poses = _unaccounted(state, classes)
-        state = replace(state, pool=pool, poses=poses, accounted=classes)
-    return state
 
 
 def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
@@ -221,32 +185,6 @@ def begin_next(state: IsacState, parameters: ClusteringParameters) -> IsacState:
             start_of_main=state.pool,
         )
     return replace(fresh, generation=state.generation + 1)
-
-
-def _large_enough(
-    groups: tuple[StableGroup, ...], parameters: ClusteringParameters
-) -> tuple[StableGroup, ...]:
-    """Groups with more stable members than the smallest reproducible class.
-
-    A group may hold a few that are not, kept so that the next round has a reference.
-    """
-    threshold = parameters.pixel_error_threshold
-    return tuple(
-        g for g in groups if (g.pixel_errors < threshold).sum() > parameters.minimum_group_size
-    )
-
-
-def _unaccounted(
-    state: IsacState, classes: tuple[StableGroup, ...]
-) -> tuple[NDArray[np.int64], PoseArray]:
-    """All images in none of the classes, ascending, and their present poses."""
-    before = [g.members for g in state.accounted]
-    everything = np.concatenate([state.pool, *before])
-    poses = np.concatenate([state.poses, *[g.poses for g in state.accounted]])
-    order = np.argsort(everything)
-    taken = np.concatenate([np.empty(0, np.int64), *[g.members for g in classes]])
-    order = order[~np.isin(everything[order], taken)]
-    return everything[order], poses[order]
 
 
 def _pool_is_finished(state: IsacState, new_classes: int, parameters: ClusteringParameters) -> bool:

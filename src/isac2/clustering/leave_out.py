@@ -8,21 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.state import StableGroup
-from isac2.images.filters import tanh_low_pass
-from isac2.images.masks import disc_mask
+from isac2.images.filters import tanh_low_pass, tanh_response
+from isac2.images.masks import disc_mask, pixel_offsets
 from isac2.images.transform import apply_poses
+from isac2.poses import PoseArray
 from isac2.workers import Workers
 
 __all__ = [
     "OwnPart",
     "measure_own_part",
     "measure_own_parts",
+    "most_unexplained",
+    "unexplained_by",
     "unexplained_energy",
     "well_explained",
 ]
@@ -30,6 +34,7 @@ __all__ = [
 _BLOCK = 256  # images moved at a time
 _CYCLES = 1.5  # in a radius: beyond, single images hold next to nothing but noise
 _FALLOFF = 0.2
+_PASSES = 1e-3  # least response of the filter that counts
 _MOST_UNEXPLAINED = 2.5  # robust standard deviations
 
 
@@ -121,18 +126,37 @@ def unexplained_energy(
     """
     if not len(group.members):
         return np.empty(0)
-    inside = disc_mask(images.shape[-1], parameters.radius)
-    cutoff = min(0.5, _CYCLES / parameters.radius)
-    values = np.empty((len(group.members), np.count_nonzero(inside)))
-    for first in range(0, len(values), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        moved = apply_poses(np.asarray(images[group.members[block]]), group.poses[block])
-        values[block] = _centred(tanh_low_pass(moved, cutoff, _FALLOFF)[:, inside])
-    others = values.sum(axis=0) - values
-    factor = (values * others).sum(axis=1) / np.maximum(np.square(others).sum(axis=1), 1e-12)
-    left = np.square(values - factor[:, None] * others).mean(axis=1)
-    energy: NDArray[np.float64] = np.log(np.maximum(left, 1e-12))
+    values = _what_single_images_show(images, group.members, group.poses, parameters)
+    energy = _energy_left(values, values.sum(axis=0) - values)
     return energy - np.median(energy)
+
+
+def unexplained_by(
+    images: NDArray[np.float32],
+    group: StableGroup,
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+) -> NDArray[np.float64]:
+    """What a class's average leaves of images (rows int64 (m,), poses POSE (m,)) not of it.
+
+    Told from the median of the class's members, as `unexplained_energy`; float64 (m,).
+    """
+    members = _what_single_images_show(images, group.members, group.poses, parameters)
+    whole = members.sum(axis=0)
+    values = _what_single_images_show(images, rows, poses, parameters)
+    common = np.median(_energy_left(members, whole - members))
+    return _energy_left(values, np.broadcast_to(whole, values.shape)) - common
+
+
+def most_unexplained(energies: Sequence[NDArray[np.float64]]) -> float:
+    """Up to where energies (of each class's members) are what members of all classes have."""
+    every = np.concatenate([np.empty(0), *energies])
+    if not len(every):
+        return np.inf
+    middle = np.median(every)
+    scale = 1.4826 * float(np.median(np.abs(every - middle)))
+    return float(middle + _MOST_UNEXPLAINED * scale)
 
 
 def well_explained(energies: Sequence[NDArray[np.float64]]) -> list[NDArray[np.bool_]]:
@@ -146,12 +170,58 @@ def well_explained(energies: Sequence[NDArray[np.float64]]) -> list[NDArray[np.b
     >>> bool(kept[1][-1]), sum(int(k.sum()) for k in kept) > 95
     (False, True)
     """
-    every = np.concatenate([np.empty(0), *energies])
-    if not len(every):
-        return [np.ones(0, np.bool_) for _ in energies]
-    middle = np.median(every)
-    scale = 1.4826 * float(np.median(np.abs(every - middle)))
-    return [energy <= middle + _MOST_UNEXPLAINED * scale for energy in energies]
+    most = most_unexplained(energies)
+    return [energy <= most for energy in energies]
+
+
+def _what_single_images_show(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    parameters: ClusteringParameters,
+) -> NDArray[np.float64]:
+    """Images in their poses, low-passed, less their mean, as coordinates inside the disc (m, c)."""
+    onto = _low_orders(images.shape[-1], parameters.radius)
+    values = np.empty((len(rows), len(onto)))
+    for first in range(0, len(values), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        moved = apply_poses(np.asarray(images[rows[block]]), poses[block])
+        values[block] = moved.reshape(len(moved), -1) @ onto.T
+    return values
+
+
+@lru_cache(maxsize=4)
+def _low_orders(box: int, radius: float) -> NDArray[np.float32]:
+    """Matrix (c, box * box) from an image to coordinates of its low-passed self inside the disc.
+
+    Few Fourier terms pass the filter. With E from the image to these, S from them to the disc's
+    pixels less their mean, and ``S^T S = L L^T``, the coordinates ``L^T E x`` of an image x have
+    the products that the pixels of the filtered image have.
+    """
+    axis = np.fft.fftfreq(box)
+    response = tanh_response(np.hypot(axis[:, None], axis), min(0.5, _CYCLES / radius), _FALLOFF)
+    y, x = np.nonzero(response > _PASSES)
+    half = (axis[y] > 0) | ((axis[y] == 0) & (axis[x] >= 0))  # the others are conjugates
+    y, x = y[half], x[half]
+    place = pixel_offsets(box)
+    phase = 2 * np.pi * (axis[y, None, None] * place[:, None] + axis[x, None, None] * place)
+    terms = np.concatenate([np.cos(phase), np.sin(phase)]).reshape(2 * len(y), -1)
+    strength = np.tile(np.where((y == 0) & (x == 0), 1, 2) * response[y, x], 2) / box**2
+    inside = terms[:, disc_mask(box, radius).ravel()]
+    synthesis = strength[:, None] * (inside - inside.mean(axis=1, keepdims=True))
+    values, vectors = np.linalg.eigh(synthesis @ synthesis.T)
+    matter = values > _PASSES**2 * values.max()
+    onto = np.sqrt(values[matter])[:, None] * (vectors[:, matter].T @ terms)
+    return np.asarray(onto, np.float32)
+
+
+def _energy_left(values: NDArray[np.float64], averages: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithm of what averages (m, c), each fitted by one factor, leave of values (m, c)."""
+    squared = np.square(averages).sum(axis=1)
+    factor = (values * averages).sum(axis=1) / np.maximum(squared, 1e-12)
+    left = np.square(values - factor[:, None] * averages).sum(axis=1)
+    energy: NDArray[np.float64] = np.log(np.maximum(left, 1e-12))
+    return energy
 
 
 def _centred(rows: NDArray[np.float32]) -> NDArray[np.float64]:

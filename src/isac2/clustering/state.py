@@ -7,9 +7,17 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.clustering.parameters import ClusteringParameters
 from isac2.poses import POSE, PoseArray
 
-__all__ = ["IsacState", "Pools", "StableGroup"]
+__all__ = [
+    "IsacState",
+    "Pools",
+    "StableGroup",
+    "are_large_enough",
+    "large_enough",
+    "unaccounted",
+]
 
 
 @dataclass(frozen=True)
@@ -135,3 +143,37 @@ class Pools:
         """Images of one pool, ascending."""
         first = self.ends[number - 1] if number else 0
         return self.images[first : self.ends[number]]
+
+
+def are_large_enough(
+    groups: tuple[StableGroup, ...], parameters: ClusteringParameters
+) -> NDArray[np.bool_]:
+    """Which groups have more stable members than the smallest reproducible class, bool (K,).
+
+    A group may hold a few that are not, kept so that the next round has a reference.
+    """
+    threshold = parameters.pixel_error_threshold
+    stable = np.array([(group.pixel_errors < threshold).sum() for group in groups], np.int64)
+    large: NDArray[np.bool_] = stable > parameters.minimum_group_size
+    return large
+
+
+def large_enough(
+    groups: tuple[StableGroup, ...], parameters: ClusteringParameters
+) -> tuple[StableGroup, ...]:
+    """Return the groups that are."""
+    large = are_large_enough(groups, parameters)
+    return tuple(group for group, is_large in zip(groups, large, strict=True) if is_large)
+
+
+def unaccounted(
+    state: IsacState, classes: tuple[StableGroup, ...]
+) -> tuple[NDArray[np.int64], PoseArray]:
+    """All images in none of the classes, ascending, and their present poses."""
+    before = [g.members for g in state.accounted]
+    everything = np.concatenate([state.pool, *before])
+    poses = np.concatenate([state.poses, *[g.poses for g in state.accounted]])
+    order = np.argsort(everything)
+    taken = np.concatenate([np.empty(0, np.int64), *[g.members for g in classes]])
+    order = order[~np.isin(everything[order], taken)]
+    return everything[order], poses[order]
