@@ -1,9 +1,10 @@
 """How fast the alignment engine is: pair, round, preparation and whole run, on one core.
 
-Run: make bench, or python benchmarks/engine.py [pair round preparation run]; nothing named means
-the first three (the run takes minutes). Times are processor time of the measuring thread, so that
-a busy machine counts less; beside each stands the machine's own rate of large float32 matrix
-products, measured in the same process just before and after.
+Run: make bench, or python benchmarks/engine.py [pair round preparation run profile]; nothing named
+means the first three (a run takes half a minute; its profile says what that is spent on). Times are
+processor time of the measuring thread, so that a busy machine counts less; beside each stands the
+machine's own rate of large float32 matrix products, measured in the same process just before and
+after.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from types import FrameType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +47,7 @@ from isac2.workers import SerialWorkers
 
 RADIUS, BOX, IMAGES, REFERENCES, GROUP = 29, 76, 10_000, 250, 100
 FALLOFF = 0.2
+LOOK_EVERY = 0.005  # seconds
 
 
 def seconds(function: Callable[[], object], repeats: int = 3) -> float:
@@ -176,25 +181,87 @@ def measure_preparation(_: Path) -> None:
     print(f"preparation: {1 / cost:6.0f} images of 256 px a second   ({rate:4.0f})")
 
 
+RUN = Recipe(2000, BOX, 2.8, views=10, snr=0.2, ctf=False, junk_fraction=0.0, shift_in_pixels=2.0)
+SETTINGS = Settings(radius=RADIUS, images_per_group=100, minimum_group_size=40, seed=1, threads=1)
+
+
 def measure_run(folder: Path) -> None:
     """Run the whole program on 2,000 particles, twice: the first time compiles what is missing."""
-    recipe = Recipe(
-        2000, BOX, 2.8, views=10, snr=0.2, ctf=False, junk_fraction=0.0, shift_in_pixels=2.0
-    )
-    stack = simulate_stack(recipe, folder / "run")
-    settings = Settings(
-        radius=RADIUS, images_per_group=100, minimum_group_size=40, seed=1, threads=1
-    )
+    stack = simulate_stack(RUN, folder / "run")
     for number in range(2):
         out = folder / f"out{number}"
         start = time.process_time()
-        run_isac(stack.star, out, settings, SilentDisplay())
+        run_isac(stack.star, out, SETTINGS, SilentDisplay())
         cost = time.process_time() - start
         result = evaluate_run(out, stack.truth)
         print(
             f"run    {cost:6.1f} core-seconds   ({product_rate():4.0f})   "
             f"purity {result.purity:.3f}, accounted {result.good_accounted:.1%}"
         )
+
+
+def measure_profile(folder: Path) -> None:
+    """Say what a run of 2,000 particles spends its processor time on; kernels are compiled."""
+    stack = simulate_stack(RUN, folder / "profile")
+    run_isac(stack.star, folder / "before", SETTINGS, SilentDisplay())
+    with Onlooker() as onlooker:
+        run_isac(stack.star, folder / "profiled", SETTINGS, SilentDisplay())
+    whole = sum(onlooker.spent.values())
+    print(f"profile {whole:5.1f} core-seconds of one thread   ({product_rate():4.0f})")
+    for work, cost in onlooker.spent.most_common():
+        if cost >= 0.002 * whole:
+            print(f"       {cost:6.2f} s {cost / whole:6.1%}  {work}")
+
+
+class Onlooker:
+    """Looks at the thread that made it, some hundred times a second: what is it doing?
+
+    Its processor time since the last look counts for what it does now. Compiled loops let others
+    run, so that they are seen like anything else.
+    """
+
+    def __init__(self) -> None:
+        self.spent: Counter[str] = Counter()
+        self._watched = threading.get_ident()
+        self._clock = time.pthread_getcpuclockid(self._watched)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Onlooker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        last = time.clock_gettime(self._clock)
+        while not self._over.wait(LOOK_EVERY):
+            work = work_of(sys._current_frames()[self._watched])
+            now = time.clock_gettime(self._clock)
+            self.spent[work] += now - last  # type: ignore[assignment]
+            last = now
+
+
+def work_of(frame: FrameType | None) -> str:
+    """Name the work of a frame: the engine's three kinds, or the innermost function of isac2."""
+    calls = []
+    while frame is not None:
+        code = frame.f_code
+        room, _, module = code.co_filename.rpartition("isac2/")[2].rpartition("/")
+        if "/isac2/" in code.co_filename:
+            calls.append((f"{room}.{module.removesuffix('.py')}", code.co_name))
+        frame = frame.f_back
+    functions, modules = {function for _, function in calls}, {module for module, _ in calls}
+    if functions & {"prepare", "pre_align_particles"}:
+        return "pre-alignment and preparation"
+    if "alignment.reference_free" in modules:
+        return "reference-free alignment"
+    if "alignment.search" in modules:
+        return "search"
+    known = [call for call in calls if call[0].startswith(("clustering.", "classes.", "run."))]
+    return ": ".join((known or calls or [("other", "")])[0])
 
 
 def main() -> None:
@@ -204,6 +271,7 @@ def main() -> None:
         "round": measure_round,
         "preparation": measure_preparation,
         "run": measure_run,
+        "profile": measure_profile,
     }
     wanted = sys.argv[1:] or ["pair", "round", "preparation"]
     print(f"machine: {product_rate():.0f} GFLOP/s of matrix products, {memory_rate():.1f} GB/s")
