@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.rings import RingGeometry, shift_grid
@@ -88,3 +89,53 @@ def test_moving_the_centre_is_sampling_there() -> None:
     here = cpu.ring_bank(image, one, np.zeros((1, 2)), geometry, table).coefficients()
     there = cpu.ring_bank(moved, one, np.array([[1.25, -2.5]]), geometry, table).coefficients()
     np.testing.assert_allclose(there, here, atol=0.01 * np.abs(here).max())
+
+
+def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys' cubic convolution, a = -1/2."""
+    d = np.abs(distance)
+    near, far = (1.5 * d - 2.5) * d**2 + 1, ((-0.5 * d + 2.5) * d - 4) * d + 2
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
+
+
+def _lanczos(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sinc in a window of four lobes to either side, rows made to add up to 1."""
+    inside = (distance > -4) & (distance <= 4)
+    weights = np.where(inside, np.sinc(distance) * np.sinc(distance / 4), 0.0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def test_the_error_of_the_coefficients_is_rounding() -> None:
+    """The same sums in double precision: moved, sampled, normalised and transformed."""
+    box, centre = 40, np.array([0.3, -1.4])
+    image = np.random.default_rng(3).normal(size=(box, box)).astype(np.float32)
+    geometry = RingGeometry(1, 12)
+    table = geometry.sampling_table(shift_grid(1, 1, 1))
+    bank = cpu.ring_bank(image[None], np.zeros(1, np.int64), centre[None], geometry, table)
+    pixel = np.arange(box, dtype=float)
+    moved = image.astype(float)
+    for c in centre[::-1]:  # rows, then columns
+        moved = (_lanczos(pixel - pixel[:, None] - c) @ moved).T
+    angles = [2 * np.pi * np.arange(n) / n for n in geometry.lengths]
+    share = np.repeat(geometry.weights / geometry.lengths, geometry.lengths)
+    order, ring = geometry.coefficient_order, geometry.coefficient_ring
+    for number, (x, y) in enumerate(table.shifts + box // 2):
+        columns, rows = (
+            np.concatenate(
+                [
+                    _cubic(middle + r * wave(a)[:, None] - pixel)
+                    for r, a in zip(geometry.radii, angles, strict=True)
+                ]
+            )
+            for middle, wave in ((x, np.cos), (y, np.sin))
+        )
+        samples = ((rows @ moved) * columns).sum(axis=1)
+        samples -= (share * samples).sum()
+        samples /= np.sqrt((share * samples**2).sum())
+        rings = np.split(samples, geometry.starts[1:-1])
+        exact = [
+            np.mean(rings[r] * np.exp(-1j * m * angles[r]))
+            for m, r in zip(order, ring, strict=True)
+        ]
+        error = np.linalg.norm(bank.coefficients(number)[:, 0] - exact)
+        assert error < 1e-6 * np.linalg.norm(exact)

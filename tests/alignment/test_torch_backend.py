@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from isac2.alignment.space import SearchSpace
 from isac2.devices import find_device
 from isac2.images.filters import tanh_low_pass
 from isac2.images.transform import apply_poses
-from isac2.poses import make_poses, pixel_error
+from isac2.poses import PoseArray, make_poses, pixel_error
 from isac2.run.parallel import open_workers
 from isac2.workers import SerialWorkers
 
@@ -267,6 +268,37 @@ def test_devices_share_the_blocks_of_a_search(
     with open_workers(3) as workers:
         shared = search(*given, ON_TORCH, workers, FREQUENCY)
     np.testing.assert_array_equal(shared, alone)
+
+
+def test_devices_share_the_groups_of_an_alignment(
+    monkeypatch: pytest.MonkeyPatch, images: NDArray[np.float32]
+) -> None:
+    from isac2.alignment.backends.torch_backend import TorchBackend
+    from isac2.devices.torch_devices import Devices
+
+    def groups() -> list[Group]:
+        return [
+            Group(rows, np.zeros((len(rows), 2)), [np.random.default_rng([rows[0], 1])])
+            for rows in np.arange(60).reshape(4, 15)
+        ]
+
+    schedule, devices = ReferenceFreeSchedule(4, 0.3, 0.2, 90.0), Devices(["cpu:0", "cpu:1"])
+    alone = ReferenceFreeAligner(ON_TORCH, schedule, 0.5)
+    expected = [alone.align_groups(images, [group])[0] for group in groups()]
+    both, used = TorchBackend(devices), []
+    monkeypatch.setattr("isac2.alignment.space.open_backend", lambda device: both)
+    aligner = ReferenceFreeAligner(ON_TORCH, schedule, 0.5)
+
+    def align(group: Group) -> PoseArray:
+        used.append(devices.mine().index)
+        return aligner.align_groups(images, [group])[0]
+
+    found = []
+    for group in groups():  # a thread each, which take the devices in turn
+        with ThreadPoolExecutor(1) as executor:
+            found.append(executor.submit(align, group).result())
+    assert used == [0, 1, 0, 1]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_stack_that_stays_on_the_device_gives_the_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,28 @@ def test_prepared_images_are_the_same(box: int, masked: bool | None) -> None:
             assert usable.sum() == COUNT - 3
             assert found.dtype == expected.dtype
             np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_devices_share_what_is_prepared() -> None:
+    from isac2.devices.torch_devices import Devices
+    from isac2.images.backends.torch_backend import TorchImageBackend
+
+    images, plan = noise(24), plan_preparation(24, PreparationParameters(8.0, 5.0, 14))
+    expected, _ = open_image_backend(TORCH).prepare(images, (0.5, 0.0), plan)
+    devices = Devices(["cpu:0", "cpu:1"])
+    backend, used = TorchImageBackend(devices), []
+
+    def prepare(number: int) -> NDArray[np.float32]:
+        used.append(devices.mine().index)
+        prepared, _ = backend.prepare(images[number : number + 1], (0.5, 0.0), plan)
+        return np.asarray(prepared[0], np.float32)
+
+    found = []
+    for number in range(3):  # a thread each, which take the devices in turn
+        with ThreadPoolExecutor(1) as executor:
+            found.append(executor.submit(prepare, number).result())
+    assert used == [0, 1, 0]
+    np.testing.assert_allclose(found, expected[:3], atol=1e-5)
 
 
 def test_the_error_of_preparation_is_rounding() -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from isac2.cli.main import explain
 from isac2.errors import InputError, RunError
 from isac2.run import communication
 from isac2.run.communication import Ranks, open_ranks
-from isac2.run.parallel import RankWorkers
+from isac2.run.parallel import RankWorkers, open_workers
 from isac2.run.prepare import open_working_stack
 from isac2.workers import SerialWorkers
 
@@ -97,6 +98,9 @@ def check_workers(ranks: Ranks) -> None:
     workers.collect(work, range(10), table.__setitem__)
     assert table == ({item: item * item for item in range(10)} if ranks.is_first else {})
     assert workers.once(lambda: sum(table.values())) == 285
+    with open_workers(2, ranks) as threads:
+        assert threads.count == 2 * ranks.count
+        assert {pool["num_threads"] for pool in threadpool_info()} == {1}
 
 
 def check_shared_pages(ranks: Ranks, folder: Path) -> None:
