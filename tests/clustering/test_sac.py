@@ -11,20 +11,24 @@ import pytest
 from isac2.alignment.search import search
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import (
+    GroupToTest,
     SacRound,
     agreement,
     average_groups,
     equal_size_k_means_pass,
+    group_aligner,
     has_converged,
     low_pass_ladder,
     random_references,
     sac_round,
     search_space,
     sharp_average,
+    test_group,
+    test_groups,
 )
 from isac2.clustering.state import StableGroup
 from isac2.images.filters import tanh_low_pass
-from isac2.poses import identity_poses
+from isac2.poses import identity_poses, pixel_error
 from isac2.workers import SerialWorkers
 
 WORKERS = SerialWorkers()
@@ -190,6 +194,55 @@ def test_noise_is_not_stable_but_leaves_a_reference(
     for group in done.groups:
         assert group.tested == 25
         assert 5 <= len(group.members) < parameters.minimum_group_size
+
+
+def _groups_of_shapes(known: Any) -> list[GroupToTest]:
+    return [
+        GroupToTest(known.rows_of(label), identity_poses(25), (9, label)) for label in (0, 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "batches"), [(0, [1, 1, 1]), (50, [2, 1]), (74, [2, 1]), (75, [3])]
+)
+def test_groups_are_tested_in_batches_as_each_alone(
+    known: Any,
+    parameters: ClusteringParameters,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    batches: list[int],
+) -> None:
+    monkeypatch.setattr("isac2.alignment.backends.cpu.images_a_batch", most)
+    aligner, groups = group_aligner(parameters), _groups_of_shapes(known)
+    cut = aligner.batches([25, 25, 25])
+    assert [some.stop - some.start for some in cut] == batches
+    found = test_groups(aligner, known.images, groups, parameters, WORKERS)
+    for group, together in zip(groups, found, strict=True):
+        alone = test_group(aligner, known.images, group, parameters)
+        for part in ("members", "poses", "pixel_errors", "average"):
+            assert np.array_equal(getattr(together, part), getattr(alone, part))
+
+
+def test_torch_tests_groups_in_batches_and_finds_the_same(
+    known: Any, parameters: ClusteringParameters
+) -> None:
+    pytest.importorskip(
+        "torch",
+        reason="torch is not installed (pip install 'isac2[gpu]'): its backend is not tried",
+    )
+    there, groups = replace(parameters, device="torch:cpu"), _groups_of_shapes(known)
+    aligner = group_aligner(there)
+    assert len(aligner.batches([25, 25, 25])) == 1
+    found = test_groups(aligner, known.images, groups, there, WORKERS)
+    alone = [test_group(aligner, known.images, group, there) for group in groups]
+    here = test_groups(group_aligner(parameters), known.images, groups, parameters, WORKERS)
+    # the processor's short cuts in its angles move an average by some hundredths of a pixel
+    for others, apart in ((alone, 0.01), (here, 0.15)):
+        for group, other in zip(found, others, strict=True):
+            assert len(np.setxor1d(group.members, other.members)) <= 2
+            both = np.intersect1d(group.members, other.members)
+            poses = [one.poses[np.searchsorted(one.members, both)] for one in (group, other)]
+            assert np.median(pixel_error(np.stack(poses), parameters.radius)) < apart
 
 
 def test_a_round_names_its_passes_and_its_test(

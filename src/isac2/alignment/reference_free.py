@@ -191,10 +191,31 @@ class ReferenceFreeAligner:
         """
         return self.align_groups(images, [Group(rows, centres, generators)])[0]
 
-    def align_groups(self, images: NDArray[np.float32], groups: Sequence[Group]) -> list[PoseArray]:
-        """Align several groups at once, each as `align` does it alone, and as often.
+    def batches(self, sizes: Sequence[int]) -> list[slice]:
+        """Cut groups of so many images into those that `align_groups` is to be given at once.
 
-        On a GPU, where small steps take as long as larger ones.
+        On the processor each is by itself; a GPU takes as long for small steps as for larger ones.
+
+        Examples
+        --------
+        >>> aligner = ReferenceFreeAligner(
+        ...     SearchSpace(8), ReferenceFreeSchedule(2, 0.3, 0.2, 90.0)
+        ... )
+        >>> aligner.batches([50, 60])
+        [slice(0, 1, None), slice(1, 2, None)]
+        """
+        most, together = self._backend.images_a_batch, 0
+        begins: list[int] = []
+        for number, size in enumerate(sizes):
+            if not begins or together + size > most:
+                begins.append(number)
+                together = 0
+            together += size
+        ends = [*begins, len(sizes)][1:]
+        return [slice(first, end) for first, end in zip(begins, ends, strict=True)]
+
+    def align_groups(self, images: NDArray[np.float32], groups: Sequence[Group]) -> list[PoseArray]:
+        """Align several groups at once (`batches`), each as `align` does it alone, and as often.
 
         Parameters
         ----------

@@ -9,6 +9,7 @@ Three questions are asked of the final classes, none of which has steered the ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +17,18 @@ import scipy.special
 from numpy.typing import NDArray
 
 from isac2.alignment.nearest import nearest_references, similarity_of_pairs
-from isac2.alignment.reference_free import ReferenceFreeAligner
 from isac2.alignment.search import search
 from isac2.alignment.space import centres_from_poses
 from isac2.clustering.comparison import contrast_of, noise_of_similarity, standardise_averages
 from isac2.clustering.leave_out import measure_own_part, measure_own_parts
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import align_independently, class_aligner, search_space
+from isac2.clustering.sac import (
+    GroupToTest,
+    align_independently,
+    class_aligner,
+    in_batches,
+    search_space,
+)
 from isac2.clustering.stability import test_stability
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose, identity_poses
@@ -161,14 +167,15 @@ def judge_classes(
     """
     if not classes:
         return []
-    aligner = class_aligner(parameters)
-
-    def test(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        group = classes[number]
-        name = (seed, _RETEST, 0, 0, number)
-        return _align_and_test(aligner, images, group.members, group.poses, parameters, name)
-
-    tested = workers.map(test, range(len(classes)))
+    tested = _align_and_test(
+        images,
+        [
+            GroupToTest(group.members, group.poses, (seed, _RETEST, 0, 0, number))
+            for number, group in enumerate(classes)
+        ],
+        parameters,
+        workers,
+    )
     margin, second = _margins(images, classes, parameters, workers)
     cuts = np.cumsum([len(group.members) for group in classes])[:-1]
     threshold = parameters.pixel_error_threshold
@@ -190,16 +197,15 @@ def test_random_groups(
 ) -> RandomGroups:
     """Put groups of particles drawn at random (rows int64 (n,)) to the test that classes passed."""
     size = min(parameters.images_per_group, len(usable))
-    aligner = class_aligner(parameters)
-
-    def test(number: int) -> int:
-        name = (seed, _RANDOM, 0, 0, number)
-        rows = np.sort(np.random.default_rng(name).choice(usable, size, replace=False))
-        start = identity_poses(size)
-        errors, _ = _align_and_test(aligner, images, rows, start, parameters, name)
-        return int((errors < parameters.pixel_error_threshold).sum())
-
-    return RandomGroups(size, np.array(workers.map(test, range(count)), np.int64))
+    names = [(seed, _RANDOM, 0, 0, number) for number in range(count)]
+    drawn = [np.random.default_rng(name).choice(usable, size, replace=False) for name in names]
+    groups = [
+        GroupToTest(np.sort(rows), identity_poses(size), name)
+        for rows, name in zip(drawn, names, strict=True)
+    ]
+    tested = _align_and_test(images, groups, parameters, workers)
+    stable = [int((errors < parameters.pixel_error_threshold).sum()) for errors, _ in tested]
+    return RandomGroups(size, np.array(stable, np.int64))
 
 
 # Its name would make pytest take it for a test where it is imported.
@@ -207,17 +213,28 @@ test_random_groups.__dict__["__test__"] = False
 
 
 def _align_and_test(
-    aligner: ReferenceFreeAligner,
     images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
+    groups: Sequence[GroupToTest],
     parameters: ClusteringParameters,
-    name: tuple[int, ...],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Pixel error and mirror agreement of each image in independent alignments of the group."""
-    aligned = align_independently(aligner, images, rows, poses, parameters, name)
-    outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
-    return outcome.all_pixel_errors, mirror_agreement(aligned)
+    workers: Workers,
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Pixel error and mirror agreement of each image in independent alignments of its group."""
+    aligner = class_aligner(parameters)
+
+    def test(
+        some: Sequence[GroupToTest],
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        return [
+            (
+                test_stability(
+                    aligned, parameters.radius, parameters.pixel_error_threshold
+                ).all_pixel_errors,
+                mirror_agreement(aligned),
+            )
+            for aligned in align_independently(aligner, images, some, parameters)
+        ]
+
+    return in_batches(test, aligner, groups, workers)
 
 
 def mirror_agreement(runs: PoseArray) -> NDArray[np.float64]:

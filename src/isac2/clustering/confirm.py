@@ -28,6 +28,7 @@ from isac2.clustering.leave_out import (
 )
 from isac2.clustering.parameters import ClusteringParameters
 from isac2.clustering.sac import (
+    GroupToTest,
     class_aligner,
     group_aligner,
     search_space,
@@ -253,7 +254,8 @@ def _test_with(
     starts = np.concatenate([group.poses, new.poses])
     order = np.argsort(rows)
     aligner = group_aligner(parameters)
-    tested = test_group(aligner, images, rows[order], starts[order], parameters, seed)
+    group_to_test = GroupToTest(rows[order], starts[order], seed)
+    tested = test_group(aligner, images, group_to_test, parameters)
     whole = are_whole(tested.members, tested.poses, parameters, frames)
     tested = keep_members(tested, whole, images, parameters)
     if len(tested.members) <= len(group.members):
@@ -320,9 +322,8 @@ def prove_classes(
         before = known[number] if number < len(known) else None
         if before is not None and np.array_equal(before.members, group.members):
             return before
-        tested = test_group(
-            aligner, images, group.members, group.poses, parameters, (*seed, number, 1)
-        )
+        to_test = GroupToTest(group.members, group.poses, (*seed, number, 1))
+        tested = test_group(aligner, images, to_test, parameters)
         stable = tested.pixel_errors < parameters.pixel_error_threshold
         if before is not None and stable.sum() < len(before.members):
             return before

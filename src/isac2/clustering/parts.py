@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from isac2.alignment.search import align_to_assigned
 from isac2.clustering.comparison import SAME_VIEW, reliability_of, standardise_averages
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import class_aligner, search_space, sharp_average, test_group
+from isac2.clustering.sac import (
+    GroupToTest,
+    class_aligner,
+    search_space,
+    sharp_average,
+    test_group,
+)
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, compose
 from isac2.workers import SerialWorkers
@@ -40,13 +46,13 @@ def test_in_parts(
     aligner = class_aligner(parameters)
     count = -(-len(rows) // _LARGEST_PART)
     if count == 1:
-        return test_group(aligner, images, rows, poses, parameters, seed)
+        return test_group(aligner, images, GroupToTest(rows, poses, seed), parameters)
     drawn = np.random.default_rng([*seed, count]).permutation(len(rows))
     parts = []
     for number, part in enumerate(np.array_split(drawn, count)):
         some = np.sort(part)
-        name = (*seed, number)
-        parts.append(test_group(aligner, images, rows[some], poses[some], parameters, name))
+        group = GroupToTest(rows[some], poses[some], (*seed, number))
+        parts.append(test_group(aligner, images, group, parameters))
     return _one_group(images, parts, parameters)
 
 

@@ -7,14 +7,15 @@ of the next round, until the groups stop changing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isac2.alignment.centre_together import align_averages_together
-from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSchedule
+from isac2.alignment.reference_free import Group, ReferenceFreeAligner, ReferenceFreeSchedule
 from isac2.alignment.search import angular_coefficients, search_assign_align
 from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.clustering.assign import assign_equal_sizes
@@ -28,17 +29,20 @@ from isac2.poses import PoseArray, compose, make_poses
 from isac2.workers import Workers
 
 __all__ = [
+    "GroupToTest",
     "SacRound",
     "agreement",
     "align_independently",
     "class_aligner",
     "group_aligner",
     "has_converged",
+    "in_batches",
     "random_references",
     "sac_round",
     "search_space",
     "sharp_average",
     "test_group",
+    "test_groups",
 ]
 
 _KEPT_FOR_REFERENCE = 5
@@ -54,6 +58,7 @@ stay wherever they happen to begin, with 0 what belongs nowhere is posed alike e
 _SYMMETRY_FREQUENCY = 0.3  # 1/px: the detail that decides whether an average is symmetric
 
 Notify = Callable[[str], None]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -225,14 +230,11 @@ def stable_groups(
     workers: Workers,
 ) -> SacRound:
     """Test every group's stability; the stable images take the poses that they keep coming to."""
-    aligner = group_aligner(parameters)
-
-    def test(number: int) -> StableGroup:
+    to_test = []
+    for number in range(count):
         members = assigned == number
-        rows = pool[members]
-        return test_group(aligner, images, rows, poses[members], parameters, (*seed, number))
-
-    groups = tuple(workers.map(test, range(count)))
+        to_test.append(GroupToTest(pool[members], poses[members], (*seed, number)))
+    groups = test_groups(group_aligner(parameters), images, to_test, parameters, workers)
     new_poses = poses.copy()
     for group in groups:
         new_poses[np.searchsorted(pool, group.members)] = group.poses
@@ -259,13 +261,61 @@ def _schedule(parameters: ClusteringParameters) -> ReferenceFreeSchedule:
     )
 
 
+@dataclass(frozen=True)
+class GroupToTest:
+    """Images that are to be aligned independently several times.
+
+    Attributes
+    ----------
+    rows : int64 (m,)
+        The group's images, ascending.
+    poses : POSE (m,)
+        Their present poses; the shifts are kept, the angles and mirrors drawn anew.
+    seed : tuple of int
+        Names this test among all tests of all runs.
+    """
+
+    rows: NDArray[np.int64]
+    poses: PoseArray
+    seed: tuple[int, ...]
+
+
+def test_groups(
+    aligner: ReferenceFreeAligner,
+    images: NDArray[np.float32],
+    groups: Sequence[GroupToTest],
+    parameters: ClusteringParameters,
+    workers: Workers,
+) -> tuple[StableGroup, ...]:
+    """Test several groups as `test_group` does each."""
+
+    def test(some: Sequence[GroupToTest]) -> list[StableGroup]:
+        aligned = align_independently(aligner, images, some, parameters)
+        return [
+            _stable_group(images, group.rows, runs, parameters)
+            for group, runs in zip(some, aligned, strict=True)
+        ]
+
+    return tuple(in_batches(test, aligner, groups, workers))
+
+
+def in_batches(
+    test: Callable[[Sequence[GroupToTest]], list[Result]],
+    aligner: ReferenceFreeAligner,
+    groups: Sequence[GroupToTest],
+    workers: Workers,
+) -> list[Result]:
+    """Test groups in the batches that the aligner asks for; what comes of each, in their order."""
+    batches = aligner.batches([len(group.rows) for group in groups])
+    found = workers.map(lambda some: test(groups[some]), batches)
+    return [result for batch in found for result in batch]
+
+
 def test_group(
     aligner: ReferenceFreeAligner,
     images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
+    group: GroupToTest,
     parameters: ClusteringParameters,
-    seed: tuple[int, ...],
 ) -> StableGroup:
     """Align a group independently several times; keep the images that come out the same.
 
@@ -274,14 +324,26 @@ def test_group(
     aligner : ReferenceFreeAligner
         From `group_aligner` or `class_aligner`.
     images : float32 (N, n, n)
-    rows : int64 (m,)
-        The group's images, ascending.
-    poses : POSE (m,)
-        Their present poses; the shifts are kept, the angles and mirrors drawn anew.
-    parameters, seed
+    group : GroupToTest
+    parameters
         As in `sac_round`.
     """
-    aligned = align_independently(aligner, images, rows, poses, parameters, seed)
+    aligned = align_independently(aligner, images, [group], parameters)[0]
+    return _stable_group(images, group.rows, aligned, parameters)
+
+
+# Their names, the method's own words, would make pytest take them for tests where imported.
+test_group.__dict__["__test__"] = False
+test_groups.__dict__["__test__"] = False
+
+
+def _stable_group(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    aligned: PoseArray,
+    parameters: ClusteringParameters,
+) -> StableGroup:
+    """The images of a group (rows) that its alignments, POSE (L, m), pose alike."""
     outcome = test_stability(aligned, parameters.radius, parameters.pixel_error_threshold)
     kept = outcome.keep_at_least(_KEPT_FOR_REFERENCE)
     members = rows[kept.stable]
@@ -299,21 +361,31 @@ def test_group(
 def align_independently(
     aligner: ReferenceFreeAligner,
     images: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    poses: PoseArray,
+    groups: Sequence[GroupToTest],
     parameters: ClusteringParameters,
-    seed: tuple[int, ...],
-) -> PoseArray:
-    """Poses of a group from several alignments, POSE (L, m); parameters as in `test_group`.
+) -> list[PoseArray]:
+    """Poses of groups from several alignments of each, at once, a POSE (L, m) a group.
 
-    Where the average has a symmetry of its own, its images are brought to one of the places that
+    Where an average has a symmetry of its own, its images are brought to one of the places that
     are the same.
     """
     runs = range(parameters.stability_alignments)
-    generators = [np.random.default_rng([*seed, run]) for run in runs]
-    aligned = aligner.align(images, rows, centres_from_poses(poses), generators)
-    symmetry = average_symmetry(images, rows, aligned[-1], parameters)
-    return bring_together(aligned, symmetry) if len(symmetry) > 1 else aligned
+    aligned = aligner.align_groups(
+        images,
+        [
+            Group(
+                group.rows,
+                centres_from_poses(group.poses),
+                [np.random.default_rng([*group.seed, run]) for run in runs],
+            )
+            for group in groups
+        ],
+    )
+    for number, group in enumerate(groups):
+        symmetry = average_symmetry(images, group.rows, aligned[number][-1], parameters)
+        if len(symmetry) > 1:
+            aligned[number] = bring_together(aligned[number], symmetry)
+    return aligned
 
 
 def average_symmetry(

@@ -33,6 +33,11 @@ class Backend(Protocol):
         """How many images a caller should hand over at a time."""
         ...
 
+    @property
+    def images_a_batch(self) -> int:
+        """Up to how many images groups that are aligned reference-free go together; 0: never."""
+        ...
+
     def ring_bank(
         self,
         images: NDArray[np.float32],

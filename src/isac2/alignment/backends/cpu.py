@@ -28,6 +28,7 @@ __all__ = [
     "filtered",
     "find_largest",
     "find_peaks",
+    "images_a_batch",
     "images_a_block",
     "make_filter",
     "own_references",
@@ -37,6 +38,7 @@ __all__ = [
 ]
 
 images_a_block = 64
+images_a_batch = 0
 
 _TAPS = 8
 _REFERENCES_A_BLOCK = 32  # whose correlations with an image fit the cache

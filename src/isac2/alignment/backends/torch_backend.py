@@ -34,6 +34,7 @@ Device = Any
 
 _FLOAT_BYTES = 4
 _IMAGES_A_BLOCK, _IMAGES_A_GPU_BLOCK = 64, 512
+_IMAGES_A_BATCH, _IMAGES_A_GPU_BATCH = 256, 2048
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ class TorchBackend:
     def images_a_block(self) -> int:
         """How many images a caller should hand over at a time."""
         return _IMAGES_A_GPU_BLOCK if self._devices.has_gpu else _IMAGES_A_BLOCK
+
+    @property
+    def images_a_batch(self) -> int:
+        """Up to how many images groups that are aligned reference-free go together."""
+        return _IMAGES_A_GPU_BATCH if self._devices.has_gpu else _IMAGES_A_BATCH
 
     def ring_bank(
         self,
