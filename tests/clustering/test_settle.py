@@ -85,11 +85,12 @@ def test_no_image_is_tested_with_a_class_twice(
 ) -> None:
     asked: list[tuple[int, int]] = []
 
-    def refuse_all(group: StableGroup, new: Any, *_: Any) -> StableGroup:
-        asked.extend((int(group.members[-1]), int(row)) for row in new.rows)
+    def refuse_all(group: StableGroup, tested: StableGroup, *_: Any) -> StableGroup:
+        new = np.setdiff1d(tested.members, group.members)
+        asked.extend((int(group.members[-1]), int(row)) for row in new)
         return group
 
-    monkeypatch.setattr(confirm, "_test_with", refuse_all)
+    monkeypatch.setattr(confirm, "_grown", refuse_all)
     lost = known.rows_of(0)[:3]
     classes = (
         known.group(known.rows_of(0)[3:], parameters),

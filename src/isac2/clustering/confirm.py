@@ -33,7 +33,7 @@ from isac2.clustering.sac import (
     group_aligner,
     search_space,
     sharp_average,
-    test_group,
+    test_groups,
 )
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, identity_poses
@@ -203,14 +203,7 @@ def take_in(
     candidates = replace(candidates, poses=poses)
     candidates = candidates.where(are_whole(candidates.rows, poses, parameters, frames))
     candidates = _explained_by_theirs(images, candidates, classes, parameters, workers)
-
-    def test(number: int) -> StableGroup:
-        group, new = classes[number], candidates.where(candidates.number == number)
-        room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
-        new = new.where(np.argsort(-new.similarity, kind="stable")[:room])
-        return _test_with(group, new, images, parameters, (*seed, number), frames)
-
-    tested = tuple(workers.map(test, range(len(classes))))
+    tested = _tested_together(images, candidates, classes, parameters, seed, workers, frames)
     explained = keep_explained(tested, images, parameters, workers)
     return tuple(
         after if len(after.members) > len(before.members) else before
@@ -239,23 +232,49 @@ def _explained_by_theirs(
     return candidates.where(explained)
 
 
-def _test_with(
-    group: StableGroup,
-    new: Candidates,
+def _tested_together(
     images: NDArray[np.float32],
+    candidates: Candidates,
+    classes: tuple[StableGroup, ...],
     parameters: ClusteringParameters,
     seed: tuple[int, ...],
+    workers: Workers,
     frames: Frames | None,
-) -> StableGroup:
-    """Class and new images tested together; the class as it was where it does not grow."""
-    if not len(new.rows):
-        return group
+) -> tuple[StableGroup, ...]:
+    """Classes as they were tested with their most similar candidates, where they grew by it."""
+    growing, to_test = [], []
+    for number, group in enumerate(classes):
+        new = candidates.where(candidates.number == number)
+        room = max(0, _LARGEST_CLASS * parameters.images_per_group - len(group.members))
+        new = new.where(np.argsort(-new.similarity, kind="stable")[:room])
+        if len(new.rows):
+            growing.append(number)
+            to_test.append(_with_new(group, new, (*seed, number)))
+    together = test_groups(group_aligner(parameters), images, to_test, parameters, workers)
+
+    def keep(place: int) -> StableGroup:
+        return _grown(classes[growing[place]], together[place], images, parameters, frames)
+
+    grown = dict(zip(growing, workers.map(keep, range(len(growing))), strict=True))
+    return tuple(grown.get(number, group) for number, group in enumerate(classes))
+
+
+def _with_new(group: StableGroup, new: Candidates, seed: tuple[int, ...]) -> GroupToTest:
+    """Class and new images together."""
     rows = np.concatenate([group.members, new.rows])
     starts = np.concatenate([group.poses, new.poses])
     order = np.argsort(rows)
-    aligner = group_aligner(parameters)
-    group_to_test = GroupToTest(rows[order], starts[order], seed)
-    tested = test_group(aligner, images, group_to_test, parameters)
+    return GroupToTest(rows[order], starts[order], seed)
+
+
+def _grown(
+    group: StableGroup,
+    tested: StableGroup,
+    images: NDArray[np.float32],
+    parameters: ClusteringParameters,
+    frames: Frames | None,
+) -> StableGroup:
+    """The class as it was tested with new images; as it was where it does not grow."""
     whole = are_whole(tested.members, tested.poses, parameters, frames)
     tested = keep_members(tested, whole, images, parameters)
     if len(tested.members) <= len(group.members):
@@ -315,29 +334,42 @@ def prove_classes(
     parameters, seed, workers
         As in `isac2.clustering.sac.sac_round`.
     """
-    aligner = class_aligner(parameters)
+    before = (*known, *(None for _ in classes[len(known) :]))
+    changed = [
+        number
+        for number, (old, group) in enumerate(zip(before, classes, strict=True))
+        if old is None or not np.array_equal(old.members, group.members)
+    ]
+    to_test = [
+        GroupToTest(classes[number].members, classes[number].poses, (*seed, number, 1))
+        for number in changed
+    ]
+    tested = test_groups(class_aligner(parameters), images, to_test, parameters, workers)
+    proven = [old or group for old, group in zip(before, classes, strict=True)]
+    for number, found in zip(changed, tested, strict=True):
+        proven[number] = _proven(classes[number], before[number], found, parameters)
+    return tuple(proven)
 
-    def prove(number: int) -> StableGroup:
-        group = classes[number]
-        before = known[number] if number < len(known) else None
-        if before is not None and np.array_equal(before.members, group.members):
-            return before
-        to_test = GroupToTest(group.members, group.poses, (*seed, number, 1))
-        tested = test_group(aligner, images, to_test, parameters)
-        stable = tested.pixel_errors < parameters.pixel_error_threshold
-        if before is not None and stable.sum() < len(before.members):
-            return before
-        return replace(
-            group,
-            members=tested.members,
-            poses=tested.poses,
-            pixel_errors=tested.pixel_errors,
-            average=tested.average,
-            rms_pixel_error=tested.rms_pixel_error,
-            mirror_consistency=tested.mirror_consistency,
-        )
 
-    return tuple(workers.map(prove, range(len(classes))))
+def _proven(
+    group: StableGroup,
+    before: StableGroup | None,
+    tested: StableGroup,
+    parameters: ClusteringParameters,
+) -> StableGroup:
+    """The class as it was tested; as it was `before` where it comes out smaller than that."""
+    stable = tested.pixel_errors < parameters.pixel_error_threshold
+    if before is not None and stable.sum() < len(before.members):
+        return before
+    return replace(
+        group,
+        members=tested.members,
+        poses=tested.poses,
+        pixel_errors=tested.pixel_errors,
+        average=tested.average,
+        rms_pixel_error=tested.rms_pixel_error,
+        mirror_consistency=tested.mirror_consistency,
+    )
 
 
 def are_whole(
