@@ -27,8 +27,16 @@ The names are the ones that `sp_isac2.py` has always had; `--radius=120` and `--
 same, on both `isac2 run` and `sp_isac2.py`. In Python, `isac2.classify` takes each as a keyword of
 the name in the second column. "Input px" are pixels of the given images; "px" are pixels of the
 working images, which are the input resampled by `target_radius / radius`. Where `auto` is among the
-values, the program chooses and says why (also in `run.json`, as `choices`). What the
-options do to the classes is on [a page of its own](ablations.md).
+values, the program chooses and says why (also in `run.json`, as `choices`).
+"""
+_WHAT_THEY_DO = """
+## What they do to the classes
+
+![Purity, good particles and junk in classes, and time, by option](pictures/ablations.png)
+
+*Each option around its default (shaded), all others as they are. Blue: purity. Green: share of the
+good particles in classes. Red: share of the junk. Grey, on the right: core-seconds. The figures, and
+the stack that they are of, are on [a page of their own](ablations.md).*
 """
 
 
@@ -43,6 +51,7 @@ def option_page() -> str:
             for name, option in option_table().items()
             if option.group == group
         )
+    parts.append(_WHAT_THEY_DO)
     return "".join(parts)
 
 
