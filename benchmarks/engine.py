@@ -1,7 +1,8 @@
 """How fast the alignment engine is: pair, round, preparation and whole run, on one core.
 
-Run: make bench, or python benchmarks/engine.py [pair round preparation run profile]; nothing named
-means the first three (a run takes half a minute; its profile says what that is spent on). Times are
+Run: make bench, or python benchmarks/engine.py [pair round preparation agreement run profile];
+nothing named means the first three (agreement is that of the short cuts in the search at other
+signal-to-noise ratios; a run takes half a minute, its profile says what that is spent on). Times are
 processor time of the measuring thread, so that a busy machine counts less; beside each stands the
 machine's own rate of large float32 matrix products, measured in the same process just before and
 after.
@@ -74,20 +75,24 @@ def memory_rate() -> float:
     return 2 * a.nbytes / seconds(lambda: np.copyto(b, a), 5) / 1e9
 
 
-def noisy_images(folder: Path, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Simulate views of a particle at SNR 0.1, normalised; the images, and the view of each."""
-    recipe = Recipe(count, BOX, 2.8, views=16, snr=0.1, ctf=False, junk_fraction=0.0)
-    stack = simulate_stack(recipe, folder / f"particles{count}")
+def noisy_images(
+    folder: Path, count: int, snr: float = 0.1
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Simulate views of a particle, normalised; the images, and the view of each."""
+    recipe = Recipe(count, BOX, 2.8, views=16, snr=snr, ctf=False, junk_fraction=0.0)
+    stack = simulate_stack(recipe, folder / f"particles{count}-{snr}")
     pixels = open_stack(stack.star).read()
     scaled: NDArray[np.float32] = (pixels - pixels.mean()) / pixels.std()
     with np.load(stack.truth) as truth:
         return scaled, truth["view"]
 
 
-def averages_of_views(images: NDArray[np.float32], views: NDArray[np.int64]) -> NDArray[np.float32]:
-    """REFERENCES averages of 40 images of one view each, aligned to one of them."""
+def averages_of_views(
+    images: NDArray[np.float32], views: NDArray[np.int64], count: int
+) -> NDArray[np.float32]:
+    """So many averages of 40 images of one view each, aligned to one of them."""
     generator, averages = np.random.default_rng(2), []
-    for number in range(REFERENCES):
+    for number in range(count):
         members = generator.choice(np.flatnonzero(views == number % 16), 40, replace=False)
         average = images[members[:1]]
         for _ in range(3):
@@ -103,16 +108,28 @@ def averages_of_views(images: NDArray[np.float32], views: NDArray[np.int64]) -> 
 
 def measure_pair(folder: Path) -> None:
     """Search all images against many references, at two low-pass cut-offs, and exhaustively."""
-    images, views = noisy_images(folder, IMAGES)
-    chosen = np.random.default_rng(1).choice(IMAGES, REFERENCES, replace=False)
-    kinds = {"averages": averages_of_views(images, views), "images": images[chosen]}
+    search_both_ways(folder, IMAGES, REFERENCES, 0.1)
+
+
+def measure_agreement(folder: Path) -> None:
+    """The same at other signal-to-noise ratios, for what is found: fewer images and references."""
+    for snr in (0.05, 0.2):
+        print(f"agreement at SNR {snr}")
+        search_both_ways(folder, IMAGES * 2 // 5, REFERENCES * 2 // 5, snr)
+
+
+def search_both_ways(folder: Path, count: int, references: int, snr: float) -> None:
+    """Search images against averages and against single images, with short cuts and without."""
+    images, views = noisy_images(folder, count, snr)
+    chosen = np.random.default_rng(1).choice(count, references, replace=False)
+    kinds = {"averages": averages_of_views(images, views, references), "images": images[chosen]}
     for (kind, whole), cutoff in product(kinds.items(), (0.2, 0.3)):
-        references = tanh_low_pass(whole, cutoff, FALLOFF)
+        low_passed = tanh_low_pass(whole, cutoff, FALLOFF)
         print(f"pair   references are {kind}, low-passed at {cutoff:.2f}")
-        fast = search_and_tell(images, references, cutoff, exhaustive=False)
-        slow = search_and_tell(images, references, cutoff, exhaustive=True)
+        fast = search_and_tell(images, low_passed, cutoff, exhaustive=False)
+        slow = search_and_tell(images, low_passed, cutoff, exhaustive=True)
         best = (fast.argmax(axis=1) == slow.argmax(axis=1)).mean()
-        size = IMAGES // REFERENCES
+        size = count // references
         assigned = (assign_equal_sizes(fast, size) == assign_equal_sizes(slow, size)).mean()
         same = (np.abs(fast - slow) <= 1e-5 * np.abs(slow)).mean()
         # the pose against a given reference is searched exhaustively in any case
@@ -268,6 +285,7 @@ def main() -> None:
     """Measure what was asked for, and print."""
     measures: dict[str, Callable[[Path], None]] = {
         "pair": measure_pair,
+        "agreement": measure_agreement,
         "round": measure_round,
         "preparation": measure_preparation,
         "run": measure_run,
