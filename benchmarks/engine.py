@@ -1,11 +1,11 @@
 """How fast the alignment engine is: pair, round, preparation and whole run, on one core.
 
 Run: make bench, or python benchmarks/engine.py [pair round preparation agreement run profile];
-nothing named means the first three (agreement is that of the short cuts in the search at other
-signal-to-noise ratios; a run takes half a minute, its profile says what that is spent on). Times are
-processor time of the measuring thread, so that a busy machine counts less; beside each stands the
-machine's own rate of large float32 matrix products, measured in the same process just before and
-after.
+nothing named means the first three. (Agreement is that of the search's short cuts, at other
+signal-to-noise ratios; a run takes half a minute, its profile says what that is spent on.) Times
+are processor time of the measuring thread, so that a busy machine counts less; beside each stands
+the machine's own rate of large float32 matrix products, measured in the same process just before
+and after.
 """
 
 from __future__ import annotations

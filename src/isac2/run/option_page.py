@@ -35,8 +35,8 @@ _WHAT_THEY_DO = """
 ![Purity, good particles and junk in classes, and time, by option](pictures/ablations.png)
 
 *Each option around its default (shaded), all others as they are. Blue: purity. Green: share of the
-good particles in classes. Red: share of the junk. Grey, on the right: core-seconds. The figures, with
-the stack that they are of, are on [a page of their own](ablations.md).*
+good particles in classes. Red: share of the junk. Grey, on the right: core-seconds. The figures,
+with the stack they are of, are on [a page of their own](ablations.md).*
 """
 
 
