@@ -1,18 +1,23 @@
 """Averages less each part's own share, and translations without what all have in common."""
 
 import numpy as np
+import pytest
 
 from isac2.alignment.backends.averaging import mean_of_others, take_out_drift
 from isac2.alignment.rings import shift_grid
 
 
 def test_a_part_sees_the_others_only_when_it_has_no_weight() -> None:
-    sums = np.array([[[2.0]], [[9.0]]], np.float32)  # of 2 and of 3 images
-    out = np.empty_like(sums)
-    mean_of_others(sums, np.array([2, 3]), np.array([1.0, 1.0]), out)
-    assert out.ravel().tolist() == [3.0, 1.0]
-    mean_of_others(sums, np.array([2, 3]), np.array([0.0, 0.5]), out)
-    np.testing.assert_allclose(out.ravel(), [11 / 5, (11 - 4.5) / (5 - 1.5)], rtol=1e-6)
+    total, own, out = np.array([11.0]), np.array([9.0], np.float32), np.empty(1, np.float32)
+
+    def mean(own_weight: float, counts: tuple[int, int] = (5, 3)) -> float:
+        mean_of_others(total, own, counts, own_weight, out)
+        return float(out[0])
+
+    assert mean(0.0) == 1.0  # (11 - 9) / (5 - 3)
+    assert mean(0.5) == pytest.approx((11 - 4.5) / (5 - 1.5))
+    assert mean(1.0) == pytest.approx(11 / 5)
+    assert mean(0.0, (5, 5)) == pytest.approx(11 / 5)  # there are no others
 
 
 def test_what_all_images_have_in_common_is_taken_out() -> None:

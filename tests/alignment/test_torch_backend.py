@@ -169,13 +169,20 @@ def test_filtered_sums_of_turned_images_are_the_same(images: NDArray[np.float32]
         for first in geometry.first_ring[:orders]
     ]
 
+    # two groups of two parts
+    first = COUNT // 2
+    owners = np.concatenate([np.arange(first) % 2, 2 + np.arange(COUNT - first) % 2])
+    counts = np.bincount(owners).reshape(2, 2)
+
     def similarity(backend: Backend) -> NDArray[np.float32]:
         """Of images with the filtered sums, each to those of its owner: what they are for."""
         bank = backend.ring_bank(images, rows, middle, geometry, table)
-        sums = backend.add_rotated(bank, rows % 4, 4, orders, peaks)
-        averages = backend.filtered(sums, backend.make_filter(geometry, matrices))
+        along_radius = backend.make_filter(geometry, matrices)
+        averages = backend.averages_of_others(
+            bank, owners, counts, 0.3, orders, peaks, along_radius
+        )
         angles = angle_grid(orders), None
-        return backend.find_peaks(bank, rows % 4, averages, angles, table).value
+        return backend.find_peaks(bank, owners, averages, angles, table).value
 
     expected, found = similarity(cpu), similarity(open_backend("torch:cpu"))
     np.testing.assert_allclose(found[:-1], expected[:-1], rtol=1e-4)
@@ -236,12 +243,18 @@ def test_blocks_of_any_size_give_the_same(
     rows, middle = np.arange(20), np.zeros((20, 2))
     angles = angle_grid(geometry.n_orders)
 
+    along_radius = TorchBackend(Devices(["cpu"], 2**28)).make_filter(
+        geometry, [np.eye(len(geometry.radii), dtype=np.float32)] * 5
+    )
+
     def everything(backend: TorchBackend) -> list[NDArray[np.float32]]:
         bank = backend.ring_bank(images, rows, middle, geometry, table)
         compared = reference_coefficients(references, geometry, backend)
         found = backend.find_largest(bank, compared, angles, None)
         peaks = backend.find_peaks(bank, rows * 0, compared, (angles, None), table)
-        return [found, peaks.value, backend.add_rotated(bank, rows % 2, 2, 5, peaks)]
+        half = rows // 10, np.array([[10], [10]])
+        averages = backend.averages_of_others(bank, *half, 1.0, 5, peaks, along_radius)
+        return [found, peaks.value, averages.values.numpy()]
 
     whole = everything(TorchBackend(Devices(["cpu"], 2**28)))
     # less than an image and a reference need: one of each at a time

@@ -256,19 +256,12 @@ class ReferenceFreeAligner:
 
         An image finds itself in an average that it helped to make, and tends to stay where it is.
         """
-        plan, count = self._plan, self._folds
-        peaks = self._without_drift(peaks, places)
-        sums = self._backend.add_rotated(
-            bank, owners, count * len(places), plan.orders[number], peaks
-        )
-        sizes = np.bincount(owners, minlength=len(sums))
-        averages = np.empty_like(sums)
-        for group in range(len(places)):
-            own = slice(group * count, (group + 1) * count)
-            # one fold sees itself
-            taken = np.where(sizes[own] < sizes[own].sum(), 1.0 - self._own_weight, 0.0)
-            averaging.mean_of_others(sums[own], sizes[own], taken, averages[own])
-        return self._backend.filtered(averages, plan.filters[number])
+        plan = self._plan
+        counts = np.bincount(owners, minlength=self._folds * len(places))
+        return self._backend.averages_of_others(
+            bank, owners, counts.reshape(-1, self._folds), self._own_weight, plan.orders[number],
+            self._without_drift(peaks, places), plan.filters[number],
+        )  # fmt: skip
 
     def _without_drift(self, peaks: cpu.Peaks, places: list[slice]) -> cpu.Peaks:
         """Poses with the mean translation in their average's frame taken out of every image.

@@ -78,18 +78,21 @@ class Backend(Protocol):
         """Best correlation of every image with its owner's references, and its pose."""
         ...
 
-    def add_rotated(
-        self, bank: Any, owners: NDArray[np.int64], count: int, n_orders: int, peaks: Peaks
-    ) -> NDArray[np.float32]:
-        """Sums of every owner's images in their poses, float32 (count, k, v)."""
+    def averages_of_others(
+        self,
+        bank: Any,
+        owners: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        own_weight: float,
+        n_orders: int,
+        peaks: Peaks,
+        along_radius: Any,
+    ) -> Any:
+        """For the images of each part of each group, the group's filtered average in its poses."""
         ...
 
     def make_filter(self, geometry: RingGeometry, matrices: list[NDArray[np.float32]]) -> Any:
-        """Matrices along the radius of the first angular orders (r, r), for `filtered`."""
-        ...
-
-    def filtered(self, averages: NDArray[np.float32], along_radius: Any) -> Any:
-        """Averages (j, k, v), from sums of `add_rotated`, filtered: references of j kinds."""
+        """Matrices along the radius of the first angular orders (r, r), for the averages."""
         ...
 
 

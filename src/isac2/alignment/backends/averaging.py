@@ -13,7 +13,7 @@ import numpy as np
 from isac2.alignment.backends.correlation import aligned_scratch, place_of_order
 from isac2.lanes import LANES, fma, load, store, zero
 
-__all__ = ["add_rotated", "filter_averages", "mean_of_others", "take_out_drift"]
+__all__ = ["average_others", "deviation_of_rest", "mean_of_others", "take_out_drift"]
 
 _PAIR = 2 * LANES
 
@@ -36,80 +36,124 @@ def _fill_rotation(angle: Any, mirrored: Any, width: Any, tables: Any) -> None:
 
 
 @numba.njit(nogil=True, cache=True)
-def add_rotated(
-    bank: Any, owners: Any, packing: Any, n_shifts: Any, orders: Any, poses: Any, sums: Any
-) -> None:
-    """Add every image in its poses to its owner's sums.
+def _add_rotated(
+    pixels: Any, n_shifts: Any, shift: Any, packing: Any, blocks: Any, tables: Any,
+    sums: Any, first: Any,
+) -> None:  # fmt: skip
+    """Add an image's values at a translation, turned as the tables say, to sums from `first` on."""
+    starts, rings = packing
+    width = blocks * LANES
+    for block in range(blocks):
+        m, to = block * LANES, starts[block] * _PAIR
+        place = to * n_shifts + shift * rings[block] * _PAIR
+        a, b = load(tables, m), load(tables, width + m)
+        c, d = load(tables, 2 * width + m), load(tables, 3 * width + m)
+        for step in range(0, rings[block] * _PAIR, _PAIR):
+            real, imag = load(pixels, place + step), load(pixels, place + step + LANES)
+            at = first + to + step
+            store(sums, at, fma(imag, b, fma(real, a, load(sums, at))))
+            at += LANES
+            store(sums, at, fma(imag, d, fma(real, c, load(sums, at))))
 
-    bank (b, v * n_shifts), owners int64 (b,), packing (starts, rings), orders how many angular ones
-    to add; poses: shift int64, angle float64, mirror int8, (b, k); sums float32 (j, k, v).
+
+@numba.njit(nogil=True, cache=True)
+def _filter_average(source: Any, packing: Any, matrices: Any, target: Any) -> None:
+    """Multiply an average along the radius by a matrix an angular order; flat float32 (v,).
+
+    packing (starts, rings); matrices flat: block by block, row by row, column by column, the
+    entries of sixteen orders.
+    """
+    starts, rings = packing
+    entry = 0
+    for block in range(rings.size):
+        first = starts[block] * _PAIR
+        if entry >= matrices.size:
+            break
+        for row in range(rings[block]):
+            real = imag = zero()
+            for column in range(rings[block]):
+                weight, at = load(matrices, entry), first + column * _PAIR
+                real = fma(weight, load(source, at), real)
+                imag = fma(weight, load(source, at + LANES), imag)
+                entry += LANES
+            store(target, first + row * _PAIR, real)
+            store(target, first + row * _PAIR + LANES, imag)
+
+
+@numba.njit(nogil=True, cache=True)
+def mean_of_others(total: Any, own: Any, counts: Any, own_weight: Any, out: Any) -> None:
+    """Average of all images for those of one part of them, which have less weight in it.
+
+    total float64 (v,) sum of all images, own float32 (v,) of those of the part, counts: (images,
+    images in the part), out float32 (v,). A part that is all has its full weight.
+    """
+    every, part = counts
+    taken = 1.0 - own_weight if part < every else 0.0
+    weight = every - taken * part
+    for n in range(out.size):
+        out[n] = np.float32((total[n] - taken * own[n]) / weight)
+
+
+@numba.njit(nogil=True, cache=True)
+def average_others(
+    bank: Any, owners: Any, counts: Any, packing: Any, n_shifts: Any, orders: Any, poses: Any,
+    own_weight: Any, matrices: Any, out: Any,
+) -> None:  # fmt: skip
+    """For the images of each part of each group, the filtered average of the group in its poses.
+
+    bank (b, v * n_shifts), group after group; owners int64 (b,): the part of each image among all
+    parts of all groups; counts int64 (g, j): images in each part of each group; packing (starts,
+    rings); orders: how many angular ones; poses: shift int64, angle float64, mirror int8, (b, k);
+    own_weight: of a part in its own average; matrices: see `_filter_average`; out float32
+    (g * j, k, v), of which what is beyond the orders, and of parts without images, is not filled.
     """
     starts, rings = packing
     shift, angle, mirror = poses
-    blocks = -(-orders // LANES)
-    width = blocks * LANES
-    tables = aligned_scratch(4 * width)
-    for image in range(bank.shape[0]):
-        pixels = bank[image]
+    parts, blocks = counts.shape[1], -(-orders // LANES)
+    size = (starts[blocks - 1] + rings[blocks - 1]) * _PAIR
+    tables, average = aligned_scratch(4 * blocks * LANES), aligned_scratch(size)
+    flat = aligned_scratch(parts * size)
+    sums, total = flat.reshape(parts, size), np.empty(size)
+    first = 0
+    for group in range(counts.shape[0]):
+        every = counts[group].sum()
+        last = first + every
         for k in range(shift.shape[1]):
-            total = sums[owners[image], k]
-            _fill_rotation(angle[image, k], mirror[image, k] == 1, width, tables)
-            for block in range(blocks):
-                m, to = block * LANES, starts[block] * _PAIR
-                place = to * n_shifts + shift[image, k] * rings[block] * _PAIR
-                a, b = load(tables, m), load(tables, width + m)
-                c, d = load(tables, 2 * width + m), load(tables, 3 * width + m)
-                for step in range(0, rings[block] * _PAIR, _PAIR):
-                    real, imag = load(pixels, place + step), load(pixels, place + step + LANES)
-                    at = to + step
-                    store(total, at, fma(imag, b, fma(real, a, load(total, at))))
-                    at += LANES
-                    store(total, at, fma(imag, d, fma(real, c, load(total, at))))
+            flat[:] = 0.0
+            for image in range(first, last):
+                _fill_rotation(angle[image, k], mirror[image, k] == 1, blocks * LANES, tables)
+                own = (owners[image] - group * parts) * size
+                _add_rotated(
+                    bank[image], n_shifts, shift[image, k], packing, blocks, tables, flat, own
+                )
+            total[:] = 0.0
+            for part in range(parts):
+                for n in range(size):
+                    total[n] += sums[part, n]
+            for part in range(parts):
+                count = counts[group, part]
+                if count > 0:
+                    mean_of_others(total, sums[part], (every, count), own_weight, average)
+                    _filter_average(average, packing, matrices, out[group * parts + part, k])
+        first = last
 
 
 @numba.njit(nogil=True, cache=True)
-def filter_averages(averages: Any, packing: Any, matrices: Any, out: Any) -> None:
-    """Multiply averages along the radius by a matrix an angular order.
+def deviation_of_rest(references: Any, power: Any, some: Any, out: Any) -> None:
+    """Standard deviation that some of the values of references give to their correlations.
 
-    averages, out float32 (n, v); packing (starts, rings); matrices flat: block by block, row by
-    row, column by column, the entries of sixteen orders.
+    references float32 (j, k, v), power float32 (v,) mean square of the images' values, some:
+    (first, end) of them, out float32 (j, k).
     """
-    starts, rings = packing
-    for number in range(averages.shape[0]):
-        source, target = averages[number], out[number]
-        entry = 0
-        for block in range(rings.size):
-            first = starts[block] * _PAIR
-            if entry >= matrices.size:
-                break
-            for row in range(rings[block]):
-                real = imag = zero()
-                for column in range(rings[block]):
-                    weight, at = load(matrices, entry), first + column * _PAIR
-                    real = fma(weight, load(source, at), real)
-                    imag = fma(weight, load(source, at + LANES), imag)
-                    entry += LANES
-                store(target, first + row * _PAIR, real)
-                store(target, first + row * _PAIR + LANES, imag)
-
-
-@numba.njit(nogil=True, cache=True)
-def mean_of_others(sums: Any, counts: Any, taken: Any, out: Any) -> None:
-    """For each part of the images, the average of all, its own part with less weight.
-
-    sums float32 (j, k, v) of each part, counts int64 (j,) images in it, taken float64 (j,) the
-    weight that its own images lose, out float32 (j, k, v). In double precision.
-    """
-    total = np.empty(sums.shape[2])
-    for k in range(sums.shape[1]):
-        total[:] = 0.0
-        for part in range(sums.shape[0]):
-            for n in range(total.size):
-                total[n] += sums[part, k, n]
-        for part in range(sums.shape[0]):
-            weight = counts.sum() - taken[part] * counts[part]
-            for n in range(total.size):
-                out[part, k, n] = np.float32((total[n] - taken[part] * sums[part, k, n]) / weight)
+    one = aligned_scratch(LANES)
+    for owner in range(references.shape[0]):
+        for k in range(references.shape[1]):
+            values, total = references[owner, k], zero()
+            for at in range(some[0], some[1], LANES):
+                value = load(values, at)
+                total = fma(fma(value, value, zero()), load(power, at), total)
+            store(one, 0, total)
+            out[owner, k] = np.sqrt(2.0 * one.sum())
 
 
 @numba.njit(nogil=True, cache=True)

@@ -24,8 +24,7 @@ __all__ = [
     "RadialFilter",
     "References",
     "RingBank",
-    "add_rotated",
-    "filtered",
+    "averages_of_others",
     "find_largest",
     "find_peaks",
     "images_a_batch",
@@ -71,10 +70,16 @@ class RingBank:
         return np.concatenate(pieces, axis=1)
 
     @cached_property
-    def mean_power(self) -> NDArray[np.float32]:
-        """Mean over the images of each squared value at the first translation, float32 (v,)."""
-        power: NDArray[np.float32] = np.square(self.first_translation()).mean(axis=0)
-        return power
+    def power_of_parts(self) -> NDArray[np.float32]:
+        """Sum of the mean squares of real and imaginary parts at the first translation, (v,).
+
+        The power of the two is that of either with either; each order above 0 counts twice in a
+        correlation, and half of its power is in phase.
+        """
+        power = np.square(self.first_translation()).mean(axis=0).reshape(-1, 2, LANES)
+        both = aligned_empty(power.size)
+        both.reshape(power.shape)[...] = power.sum(axis=1, keepdims=True)
+        return both
 
     def coefficients(self, shift: int = 0) -> NDArray[np.complex64]:
         """Coefficients at one translation, order by order, complex64 (c, b)."""
@@ -276,7 +281,7 @@ def find_largest(
     values = references.values[0]
     out = np.empty((len(bank.values), len(values)), np.float32)
     grids = angles.table, coarse.table if coarse else _NO_GRID
-    margins = _margins(bank, references, coarse)[0]
+    margins = _margins(bank, references, angles, coarse)[0]
     reached = np.full(len(bank.values), -np.inf, np.float32)
     for first in range(0, len(values), _REFERENCES_A_BLOCK):
         some = slice(first, first + _REFERENCES_A_BLOCK)
@@ -317,56 +322,69 @@ def find_peaks(
     correlation.find_peaks(
         bank.values, np.ascontiguousarray(owners), references.values, bank.packing.blocks,
         (table.shifts, table.neighbours), (fine.table, coarse.table if coarse else _NO_GRID),
-        _margins(bank, references, coarse), (fine.padded_angles, fine.step if refine else 0.0),
+        _margins(bank, references, fine, coarse),
+        (fine.padded_angles, fine.step if refine else 0.0),
         (peaks.value, peaks.shift, peaks.move, peaks.angle, peaks.mirror),
     )  # fmt: skip
     return peaks
 
 
 def _margins(
-    bank: RingBank, references: References, coarse: AngleGrid | None
+    bank: RingBank, references: References, fine: AngleGrid, coarse: AngleGrid | None
 ) -> NDArray[np.float32]:
     """How far below the best a coarse correlation may lie and still be the best, float32 (j, k).
 
     So many standard deviations of what the orders beyond the coarse ones add to the correlation.
     """
+    margins = np.zeros(references.values.shape[:2], np.float32)
     if coarse is None:
-        return np.zeros(references.values.shape[:2], np.float32)
-    rest = bank.packing.starts[-(-coarse.n_orders // LANES)] * 2 * LANES
-    # the power of real and imaginary parts is that of either with either; each order above 0
-    # counts twice in the correlation, and half of its power is in phase
-    pairs = bank.mean_power[rest:].reshape(-1, 2, LANES)
-    power = np.broadcast_to(pairs.sum(axis=1, keepdims=True), pairs.shape).ravel()
-    deviation = np.sqrt(2 * np.square(references.values[..., rest:]) @ power)
-    margins: NDArray[np.float32] = (_MARGIN * deviation).astype(np.float32)
-    return margins
+        return margins
+    packing = bank.packing
+    some = packing.end_of_orders(coarse.n_orders), packing.end_of_orders(fine.n_orders)
+    averaging.deviation_of_rest(references.values, bank.power_of_parts, some, margins)
+    return margins * np.float32(_MARGIN)
 
 
-def add_rotated(
-    bank: RingBank, owners: NDArray[np.int64], count: int, n_orders: int, peaks: Peaks
-) -> NDArray[np.float32]:
-    """Sums of every owner's images in their poses, float32 (count, k, v).
+def averages_of_others(
+    bank: RingBank,
+    owners: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    own_weight: float,
+    n_orders: int,
+    peaks: Peaks,
+    along_radius: RadialFilter,
+) -> References:
+    """For the images of each part of each group, the filtered average of the group in its poses.
 
-    owners int64 (b,) below `count`; peaks: k poses of each image.
+    Parameters
+    ----------
+    owners : int64 (b,)
+        Part of each image, among all parts of all groups; the images come group after group.
+    counts : int64 (g, j)
+        Images in each of the j parts of each group.
+    own_weight : float
+        Weight of a part in the average that is made for it; one that is all of its group has 1.
+    n_orders : int
+        Angular orders of the averages.
+    peaks : Peaks
+        k poses of each image.
+    along_radius : RadialFilter
+        From `make_filter`, with as many orders.
+
+    Returns
+    -------
+    References
+        k of each of g * j kinds.
     """
-    sums = aligned_zeros(count, peaks.angle.shape[1], bank.packing.size)
-    poses = peaks.shift, peaks.angle, peaks.mirror
-    averaging.add_rotated(
-        bank.values, owners, bank.packing.blocks, bank.n_shifts, n_orders, poses, sums
-    )
-    return sums
+    out = aligned_empty(counts.size, peaks.angle.shape[1], bank.packing.size)
+    averaging.average_others(
+        bank.values, owners, counts, bank.packing.blocks, bank.n_shifts, n_orders,
+        (peaks.shift, peaks.angle, peaks.mirror), own_weight, along_radius.matrices, out,
+    )  # fmt: skip
+    return References(out, bank.packing)
 
 
 def make_filter(geometry: RingGeometry, matrices: list[NDArray[np.float32]]) -> RadialFilter:
-    """Matrices along the radius of the first angular orders (r, r), for `filtered`."""
+    """Matrices along the radius of the first angular orders (r, r), for the averages."""
     packing = packing_of(geometry)
     return RadialFilter(packing, packing.filter_matrices(matrices))
-
-
-def filtered(averages: NDArray[np.float32], along_radius: RadialFilter) -> References:
-    """Averages (j, k, v) multiplied along the radius: references of j kinds."""
-    packing = along_radius.packing
-    out = aligned_zeros(*averages.shape)
-    flat = averages.reshape(-1, packing.size)
-    averaging.filter_averages(flat, packing.blocks, along_radius.matrices, out.reshape(flat.shape))
-    return References(out, packing)

@@ -75,6 +75,10 @@ class Packing:
         """Floats of one image at one translation."""
         return int(self.rings.sum()) * _PAIR
 
+    def end_of_orders(self, count: int) -> int:
+        """Floats, at one translation, of the blocks that hold the first `count` orders."""
+        return int(self.rings[: -(-count // LANES)].sum()) * _PAIR
+
     @property
     def blocks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Starts and rings, as the compiled loops take them."""
@@ -127,7 +131,7 @@ class Packing:
         return np.concatenate(parts)
 
     def filter_matrices(self, matrices: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Matrices of the first orders (r, r), as `correlation.filter_averages` takes them."""
+        """Matrices of the first orders (r, r), as `averaging.average_others` takes them."""
         count = -(-len(matrices) // LANES)
         parts = []
         for block in range(count):

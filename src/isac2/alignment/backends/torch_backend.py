@@ -232,43 +232,61 @@ class TorchBackend:
             value.astype(np.float32), shift, _refined_moves(heights, shift, table), angle, mirror
         )
 
-    def add_rotated(
+    def averages_of_others(
+        self,
+        bank: RingBank,
+        owners: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        own_weight: float,
+        n_orders: int,
+        peaks: Peaks,
+        along_radius: RadialFilter,
+    ) -> References:
+        """For the images of each part of each group, the group's filtered average in its poses."""
+        geometry, rings = along_radius.geometry, len(along_radius.geometry.radii)
+        sums = self._sums_of_rotated(bank, owners, counts.size, n_orders, peaks)  # (j, k, m, 2 r)
+        device, k = sums.device, sums.shape[1]
+        groups = sums.double().view(*counts.shape, k, n_orders, 2, rings)
+        whole = counts.sum(axis=1, keepdims=True)
+        taken = np.where(counts < whole, 1.0 - own_weight, 0.0)
+        weight = np.maximum(whole - taken * counts, 1e-12)
+        shape = (*counts.shape, 1, 1, 1, 1)
+        taken_out = torch.from_numpy(taken).to(device).view(shape)
+        divisor = torch.from_numpy(weight).to(device).view(shape)
+        averages = (groups.sum(dim=1, keepdim=True) - taken_out * groups) / divisor
+        matrices = along_radius.matrices.to(device)
+        out = torch.zeros((geometry.n_orders, counts.size, k, 2, rings), device=device)
+        out[:n_orders] = torch.einsum(
+            "mrq,jkmxq->mjkxr", matrices, averages.float().view(-1, k, n_orders, 2, rings)
+        )
+        return References(out.view(geometry.n_orders, counts.size, k, 2 * rings), geometry)
+
+    def _sums_of_rotated(
         self, bank: RingBank, owners: NDArray[np.int64], count: int, n_orders: int, peaks: Peaks
-    ) -> NDArray[np.float32]:
-        """Sums of every owner's images in their poses, float32 (count, k, v)."""
+    ) -> Tensor:
+        """Sums of every owner's images in their poses, float32 (count, k, m, 2 r)."""
         device, (_, b, _, width) = bank.values.device, bank.values.shape
         k = peaks.angle.shape[1]
         # a product with ones and zeros adds in the same order each time, a scattered sum does not
         belongs = torch.zeros((count, b), device=device)
         belongs[torch.from_numpy(owners).to(device), torch.arange(b, device=device)] = 1.0
-        total = torch.zeros((count, k, len(bank.values), width), device=device)
+        total = torch.zeros((count, k, n_orders, width), device=device)
         with self._devices.alone_on(device) as memory:
             for some in in_parts(b, memory // (_FLOAT_BYTES * 4 * k * n_orders * width)):
                 turned = _rotated(bank.values[:n_orders, some], peaks, some)  # (m, b, k, 2 r)
-                total[:, :, :n_orders] += torch.einsum("jb,mbkv->jkmv", belongs[:, some], turned)
-            return _on_host(total.view(count, k, -1))
+                total += torch.einsum("jb,mbkv->jkmv", belongs[:, some], turned)
+        return total
 
     def make_filter(
         self, geometry: RingGeometry, matrices: list[NDArray[np.float32]]
     ) -> RadialFilter:
-        """Matrices along the radius of the first angular orders (r, r), for `filtered`."""
+        """Matrices along the radius of the first angular orders (r, r), for the averages."""
         rings = len(geometry.radii)
         whole = np.zeros((len(matrices), rings, rings), np.float32)
         for order, matrix in enumerate(matrices):
             first = rings - len(matrix)
             whole[order, first:, first:] = matrix
         return RadialFilter(torch.from_numpy(whole), geometry)
-
-    def filtered(self, averages: NDArray[np.float32], along_radius: RadialFilter) -> References:
-        """Averages (j, k, v), from sums of `add_rotated`, filtered: references of j kinds."""
-        device, geometry = self._devices.mine(), along_radius.geometry
-        j, k, _ = averages.shape
-        rings, orders = len(geometry.radii), len(along_radius.matrices)
-        sums = torch.from_numpy(averages).to(device).view(j, k, geometry.n_orders, 2, rings)
-        out = torch.zeros((geometry.n_orders, j, k, 2, rings), device=device)
-        matrices = along_radius.matrices.to(device)
-        out[:orders] = torch.einsum("mrq,jkmxq->mjkxr", matrices, sums[:, :, :orders])
-        return References(out.view(geometry.n_orders, j, k, 2 * rings), geometry)
 
 
 def _on_host(values: Tensor) -> NDArray[Any]:
