@@ -1,6 +1,7 @@
 """How fast the alignment engine is: pair, round, preparation and whole run, on one core.
 
-Run: make bench, or python benchmarks/engine.py [pair round preparation agreement run profile];
+Run: make bench, or python benchmarks/engine.py [pair round preparation agreement run threads
+profile];
 nothing named means the first three. (Agreement is that of the search's short cuts, at other
 signal-to-noise ratios; a run takes half a minute, its profile says what that is spent on.) Times
 are processor time of the measuring thread, so that a busy machine counts less; beside each stands
@@ -39,14 +40,17 @@ from isac2.images.ctf import CtfParameters
 from isac2.images.filters import end_of_pass_band, tanh_low_pass
 from isac2.images.preparation import PreparationParameters, plan_preparation, prepare_block
 from isac2.images.transform import average_in_poses
+from isac2.poses import PoseArray
 from isac2.run.displays import SilentDisplay
 from isac2.run.options import Settings
+from isac2.run.parallel import open_workers
 from isac2.run.runner import run_isac
 from isac2.simulate import Recipe, simulate_stack
 from isac2.stacks import open_stack
-from isac2.workers import SerialWorkers
+from isac2.workers import SerialWorkers, Workers
 
 RADIUS, BOX, IMAGES, REFERENCES, GROUP = 29, 76, 10_000, 250, 100
+THREADED = 4096  # images that threads share
 FALLOFF = 0.2
 LOOK_EVERY = 0.005  # seconds
 
@@ -217,6 +221,36 @@ def measure_run(folder: Path) -> None:
         )
 
 
+def measure_threads(folder: Path) -> None:
+    """Search, and align groups, with one thread and with two, by the clock, by turns."""
+    images, _ = noisy_images(folder, THREADED)
+    rows, centres, space = np.arange(THREADED), np.zeros((THREADED, 2)), SearchSpace(RADIUS)
+    references = tanh_low_pass(images[:REFERENCES], 0.2, FALLOFF)
+    aligner = ReferenceFreeAligner(space, ReferenceFreeSchedule(30, 0.25, FALLOFF, 90.0), 0.3)
+
+    def compare(workers: Workers) -> object:
+        limit = end_of_pass_band(0.2, FALLOFF)
+        return search(images, rows, centres, references, space, workers, limit)
+
+    def align(workers: Workers) -> object:
+        def one(first: int) -> PoseArray:
+            generators = [np.random.default_rng((first, run)) for run in range(5)]
+            return aligner.align(images, rows[first : first + GROUP], centres[:GROUP], generators)
+
+        return workers.map(one, range(0, THREADED - GROUP, GROUP))
+
+    for name, work in {"search": compare, "reference-free": align}.items():
+        took: dict[int, list[float]] = {1: [], 2: []}
+        for _, threads in product(range(5), took):
+            with open_workers(threads) as workers:
+                start = time.perf_counter()
+                work(workers)
+                took[threads].append(time.perf_counter() - start)
+        # the first turn may compile
+        one, two = (min(times[1:]) for times in took.values())
+        print(f"threads {name}: two are {one / two:.2f} times one ({one:.2f} s, {two:.2f} s)")
+
+
 def measure_profile(folder: Path) -> None:
     """Say what a run of 2,000 particles spends its processor time on; kernels are compiled."""
     stack = simulate_stack(RUN, folder / "profile")
@@ -289,6 +323,7 @@ def main() -> None:
         "round": measure_round,
         "preparation": measure_preparation,
         "run": measure_run,
+        "threads": measure_threads,
         "profile": measure_profile,
     }
     wanted = sys.argv[1:] or ["pair", "round", "preparation"]
