@@ -47,6 +47,7 @@ _ENGINE = (
     "poses.py",
     "run/prepare.py",
     "run/options.py",
+    "run/whitening.py",
 )
 _FREQUENCIES = 6  # passes of K-means in a round of isac2, with the default filters
 

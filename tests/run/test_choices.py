@@ -16,7 +16,7 @@ from isac2.run.options import Settings
 from isac2.stacks import write_mrcs
 
 
-def chosen(words: dict[str, Any], stack: Path = Path("absent.star")) -> dict[str, float]:
+def chosen(words: dict[str, Any], stack: Path = Path("absent.star")) -> dict[str, Any]:
     settings, choices = choose_settings(stack, words)
     assert isinstance(settings, Settings)
     return {choice.option: choice.value for choice in choices}
@@ -78,7 +78,8 @@ def test_a_run_tells_and_records_its_choices_and_goes_on_with_them(
     assert "--minimum_grp_size=11: 60 % of --img_per_grp=18" in said
     assert "--thld_err=0.193: 0.7 for a target radius of 29" in said
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert [row["option"] for row in record["choices"]] == ["minimum_grp_size", "thld_err"]
+    chosen = ["minimum_grp_size", "thld_err", "noise_whitening"]
+    assert [row["option"] for row in record["choices"]] == chosen
     assert record["options"]["minimum_grp_size"] == 11
     assert main([*words, "--thld_err=auto"]) == 0
     assert "is finished" in capsys.readouterr().err

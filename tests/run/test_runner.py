@@ -92,8 +92,8 @@ def test_the_record_knows_the_run(tiny: Any, finished: RunDirectory) -> None:
     assert (record["ranks"], record["threads"]) == (1, min(2, available_cores()))
     assert record["input"]["images"] == 72
     assert record["input"]["path"] == str(tiny.path)
-    names = ["pre-alignment", "preparation", "clustering", "confidence"]
-    names += ["results", "ordering", "report"]
+    names = ["power spectra", "pre-alignment", "preparation", "clustering"]
+    names += ["confidence", "results", "ordering", "report"]
     assert [phase["name"] for phase in record["phases"]] == names
     assert all(phase["peak_memory_in_bytes"] > 0 for phase in record["phases"])
     generations = record["generations"]

@@ -274,9 +274,11 @@ def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
         averages = np.empty((0, 1, 1), np.float32) if average is None else average[None]
 
         def write() -> None:
+            # also where nothing was changed, so that the run that goes on changes nothing either
+            known = np.ones(job.stack.box_size // 2 + 1) if weights is None else weights
             if weights is not None:
                 write_table(job.directory.spectrum_weights, [weights])
-                save_arrays(job.directory.state / "spectrum.npz", {"weights": weights})
+            save_arrays(job.directory.spectrum_state, {"weights": known})
             write_prealignment(job.directory, job.facts(shifts), averages)
             save_arrays(job.directory.prealignment_state, {"shifts": shifts})
 

@@ -23,6 +23,7 @@ from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings, option_table
 from isac2.run.record import GenerationRecord, RunRecord, read_record
 from isac2.run.text_tables import read_table
+from isac2.run.whitening import saved_weights
 from isac2.stacks import Stack, open_stack, read_eman_headers
 
 __all__ = ["BaseRun", "open_base_run", "settings_of_record"]
@@ -65,12 +66,9 @@ class BaseRun:
 
     @property
     def spectrum_weights(self) -> NDArray[np.float64] | None:
-        """How the run equalised the power spectra (``--VPP``)."""
-        if not self.settings.phase_plate:
-            return None
-        saved = self.directory.state / "spectrum.npz"
-        if saved.exists():
-            return load_arrays(saved)[0]["weights"]
+        """How the run equalised the power spectra, or whitened the noise; None for not at all."""
+        if self.directory.spectrum_state.exists() or not self.settings.phase_plate:
+            return saved_weights(self.directory)
         return read_table(self.directory.spectrum_weights)[:, -1]
 
     def common_average(self) -> NDArray[np.float32] | None:

@@ -19,6 +19,7 @@ from isac2.run.generation_files import MeasuredGroup, average_header
 from isac2.run.record import RunRecord
 from isac2.run.run_classes import RunFacts
 from isac2.run.standing import read_standing
+from isac2.run.whitening import saved_weights
 
 __all__ = ["Measured", "SoFar", "read_so_far"]
 
@@ -68,6 +69,7 @@ def read_so_far(
     try:
         standing = read_standing(directory)
         images = np.load(directory.working_images, mmap_mode="r", allow_pickle=False)
+        facts = _facts(directory, record)
     except (RunError, OSError, ValueError):
         return None  # a run that begins anew has just removed it
     if standing is None:
@@ -75,18 +77,18 @@ def read_so_far(
     classes = standing.classes
     forming = () if standing.running is None else standing.running.groups
     known: Measured = {} if measured is None else measured
-    facts, radius = _facts(record), float(record.options["target_radius"])
+    radius = float(record.options["target_radius"])
     headers = [
         average_header(MeasuredGroup(group, _quality(group, images, radius, known)), facts)
         for group in classes
     ]
     none = np.empty((0, record.working_box_size, record.working_box_size), np.float32)
     return SoFar(
-        averages=np.array([group.average for group in classes]) if headers else none,
+        averages=facts.natural(np.array([g.average for g in classes])) if headers else none,
         headers=headers,
         poses=_joined([group.poses for group in classes]),
         pixel_errors=_joined([group.pixel_errors for group in classes]),
-        forming=np.array([group.average for group in forming]) if forming else none,
+        forming=facts.natural(np.array([g.average for g in forming])) if forming else none,
     )
 
 
@@ -103,8 +105,8 @@ def _quality(
     return known[digest]
 
 
-def _facts(record: RunRecord) -> RunFacts:
-    """Return as much as the headers of averages need."""
+def _facts(directory: RunDirectory, record: RunRecord) -> RunFacts:
+    """Return as much as averages and their headers need."""
     pixel_size = record.input.pixel_size_in_angstroms or 1.0
     return RunFacts(
         count=record.input.images,
@@ -113,4 +115,5 @@ def _facts(record: RunRecord) -> RunFacts:
         target_radius=int(record.options["target_radius"]),
         pixel_size_in_angstroms=np.array([pixel_size]),
         shifts=np.empty((0, 2)),
+        whitening=None if record.options["VPP"] else saved_weights(directory),
     )

@@ -1,7 +1,8 @@
 """Values that the program chooses where the user leaves them to it, each with its reason.
 
-Only four are ever chosen: the particle's radius, the sizes of groups and classes, and the pixel
-error threshold. Everything else keeps the default of the option table.
+Before a run four may be: the particle's radius, the sizes of groups and classes, and the pixel
+error threshold; whether noise is whitened is decided in the run (`isac2.run.whitening`). Everything
+else keeps the default of the option table.
 """
 
 from __future__ import annotations
@@ -42,16 +43,17 @@ class Choice:
     ----------
     option : str
         Historical name.
-    value : int or float
+    value : int, float or str
     reason : str
     """
 
     option: str
-    value: int | float
+    value: int | float | str
     reason: str
 
     def __str__(self) -> str:
-        return f"--{self.option}={self.value:g}: {self.reason}"
+        value = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        return f"--{self.option}={value}: {self.reason}"
 
 
 def choose_settings(

@@ -244,7 +244,7 @@ class RunDirectory:
 
     @property
     def spectrum_weights(self) -> Path:
-        """Factors by which ``--VPP`` equalises the power spectra, one a ring."""
+        """Factors that equalise the power spectra or whiten the noise, one a ring."""
         return self.path / "rpw.txt"
 
     @property
@@ -259,7 +259,7 @@ class RunDirectory:
 
     @property
     def spectrum_state(self) -> Path:
-        """Factors that equalise the power spectra (``--VPP``)."""
+        """Factors that equalise the power spectra or whiten the noise; all 1 for neither."""
         return self.state / "spectrum.npz"
 
     @property

@@ -103,7 +103,7 @@ def write_class_files(
         directory.class_averages_mrcs.unlink(missing_ok=True)
         directory.class_averages_star.unlink(missing_ok=True)
         return
-    averages = np.stack([entry.group.average for entry in classes])
+    averages = facts.natural(np.stack([entry.group.average for entry in classes]))
     columns = _class_columns(classes, facts)
     if split_mirrors:
         averages = np.stack([averages, _mirror(averages)], axis=1).reshape(-1, *averages.shape[1:])
@@ -205,7 +205,7 @@ def write_ordered_averages(
         {**average_header(entry, facts), "source_n": int(number), "xform.align2d": matrix}
         for entry, number, matrix in zip(ordered, chain.order, matrices, strict=True)
     ]
-    averages = np.stack([entry.group.average for entry in ordered])
+    averages = facts.natural(np.stack([entry.group.average for entry in ordered]))
     write_eman_hdf(
         directory.ordered_class_averages,
         apply_poses(averages, chain.poses),

@@ -129,7 +129,7 @@ def write_averages(
         return
     chosen = members if members is not None else [None] * len(groups)
     headers = [average_header(group, facts, ids) for group, ids in zip(groups, chosen, strict=True)]
-    averages = np.stack([measured.group.average for measured in groups])
+    averages = facts.natural(np.stack([measured.group.average for measured in groups]))
     write_eman_hdf(path, averages, headers, facts.working_pixel_size_in_angstroms)
 
 

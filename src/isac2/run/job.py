@@ -97,8 +97,18 @@ class Job:
         row["peak_memory_in_bytes"] = max(row["peak_memory_in_bytes"], done.peak_memory_in_bytes)
         write_record(self.directory.run_json, self.record)
 
-    def facts(self, shifts: NDArray[np.float64]) -> RunFacts:
-        """Return what result files need to know; shifts (N, 2), input px, of the pre-alignment."""
+    def facts(
+        self, shifts: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+    ) -> RunFacts:
+        """Return what result files need to know.
+
+        Parameters
+        ----------
+        shifts : float64 (N, 2)
+            Of the pre-alignment, input px.
+        weights : float64 (n // 2 + 1,), optional
+            How the spectra were equalised; averages keep what ``--VPP`` makes of them.
+        """
         known = self.stack.metadata.pixel_size_in_angstroms
         return RunFacts(
             count=len(self.stack),
@@ -107,6 +117,7 @@ class Job:
             target_radius=self.settings.target_radius,
             pixel_size_in_angstroms=np.where(np.isfinite(known), known, 1.0),
             shifts=shifts,
+            whitening=None if self.settings.phase_plate else weights,
         )
 
     def frames(self, shifts: NDArray[np.float64]) -> Frames:

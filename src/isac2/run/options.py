@@ -302,6 +302,17 @@ class Settings:
         "far each particle prefers its class.",
         changes_result=False,
     )
+    noise_whitening: str = _row(
+        "auto",
+        "noise_whitening",
+        str,
+        "Whether noise that is stronger at some frequencies is filtered in the working images so "
+        "that it is equally strong at all that are compared; averages are written as they were. "
+        "Not for filaments, nor with --VPP.",
+        automatic="where the noise around the particles is coloured, and noise alone",
+        pattern="auto|yes|no",
+        words="auto, yes or no",
+    )
     new_classes_needed: int = _row(
         0,
         "delta_good",
@@ -441,6 +452,15 @@ def _check_together(settings: Settings) -> None:
     """Refuse values that are fine alone and wrong together."""
     if settings.phase_flip and settings.phase_plate:
         raise InputError("--CTF and --VPP exclude each other: give the one that fits the data.")
+    if settings.noise_whitening == "yes" and settings.phase_plate:
+        raise InputError(
+            "--noise_whitening=yes and --VPP, which equalises all power, exclude each other: give "
+            "one of them."
+        )
+    if settings.noise_whitening == "yes" and settings.filament_width > 0:
+        raise InputError(
+            "--noise_whitening=yes is for single particles: leave it out with --filament_width."
+        )
     if settings.minimum_group_size > settings.images_per_group:
         raise InputError(
             f"--minimum_grp_size={settings.minimum_group_size} is larger than "

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from isac2.classes.quality import ClassQuality, measure_quality
 from isac2.clustering.confidence import ClassConfidence
 from isac2.clustering.state import StableGroup
+from isac2.images.background import recolour
 from isac2.poses import PoseArray, compose, identity_poses, make_poses
 from isac2.workers import Workers
 
@@ -43,6 +44,8 @@ class RunFacts:
         Of each input image; 1 where nobody knows it.
     shifts : float64 (count, 2)
         Shift of each input image found by the pre-alignment, input pixels, x and y.
+    whitening : float64 (n // 2 + 1,), optional
+        Factors at the input's frequencies that whitened the noise of the working images.
     """
 
     count: int
@@ -51,6 +54,13 @@ class RunFacts:
     target_radius: int
     pixel_size_in_angstroms: NDArray[np.float64]
     shifts: NDArray[np.float64]
+    whitening: NDArray[np.float64] | None = None
+
+    def natural(self, averages: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return averages (k, m, m) as they would be of images that had not been whitened."""
+        if self.whitening is None:
+            return averages
+        return recolour(averages, self.whitening, self.shrink_ratio)
 
     @property
     def working_pixel_size_in_angstroms(self) -> float:

@@ -67,6 +67,7 @@ from isac2.run.sorting import sort_particles
 from isac2.run.space import check_space
 from isac2.run.stopping import stopping_after
 from isac2.run.text_tables import write_table
+from isac2.run.whitening import may_whiten, measure_whitening
 from isac2.stacks import Stack, open_stack
 
 __all__ = ["run_isac"]
@@ -172,7 +173,9 @@ def _run_alone(
         is_new = directory.is_new()
         record = begin_run(directory, stack, settings)
         if choices:
-            record.choices[:] = [asdict(choice) for choice in choices]
+            new = [asdict(choice) for choice in choices]
+            others = {row["option"]: row for row in [*record.choices, *new]}
+            record.choices[:] = others.values()
         said = [str(choice) for choice in choices]
         going_on = "" if is_new else f"goes on with the run that began at {record.started}"
         return record, [going_on, *said, needs, note_changes(directory, mark_files(stack))]
@@ -186,7 +189,7 @@ def _run_alone(
             job.progress.note(note)
         weights = equalise(job)
         shifts = pre_align_particles(job, weights)
-        facts = job.facts(shifts)
+        facts = job.facts(shifts, weights)
         working = prepare(job, shifts, weights)
         state = cluster(job, working, facts)
         judgement = judge(job, working, state)
@@ -196,18 +199,25 @@ def _run_alone(
 
 
 def equalise(job: Job) -> NDArray[np.float64] | None:
-    """Measure how the power spectra are to be equalised, for phase plate data (``--VPP``)."""
-    if not job.settings.phase_plate:
+    """Measure how power spectra are to be equalised: all power (``--VPP``), or that of noise.
+
+    Returns None where nothing is to be done.
+    """
+    if not (job.settings.phase_plate or may_whiten(job.settings)):
         return None
     saved = job.directory.spectrum_state
     weights = job.first(lambda: saved_array(job, saved, "weights"))
     if weights is None:
         with job.phase("power spectra"):
-            found = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
-            job.first(lambda: write_table(job.directory.spectrum_weights, [found]))
+            if job.settings.phase_plate:
+                found = measure_spectrum_weights(job.stack, job.workers, job.tell_images)
+            else:
+                found = measure_whitening(job)
+            if (found != 1.0).any():
+                job.first(lambda: write_table(job.directory.spectrum_weights, [found]))
             job.first(lambda: save_arrays(saved, {"weights": found}))
         weights = found
-    return weights
+    return weights if (weights != 1.0).any() else None
 
 
 def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
