@@ -88,7 +88,9 @@ def _grow(path: Path) -> None:
         file.write(bytes(4096))
 
 
-@pytest.mark.parametrize("reading", [1, 2])  # for the pre-alignment, for the working images
+@pytest.mark.parametrize(
+    "reading", [1, 2, 3]
+)  # for the noise, the pre-alignment, the working images
 @pytest.mark.parametrize("harm", [_lose, _change, _grow])
 def test_input_that_changes_while_it_is_read_is_not_used(
     reading: int,
@@ -113,7 +115,7 @@ def test_input_that_changes_while_it_is_read_is_not_used(
     directory = RunDirectory(tmp_path / "run")
     with pytest.raises(RunError, match=r"own\.mrcs .* give the same command again"):
         run_isac(stack, directory.path, tiny.settings, SilentDisplay())
-    assert directory.prealignment_state.exists() == (reading == 2)
+    assert directory.prealignment_state.exists() == (reading == 3)
     assert not directory.working_images.exists()
     shutil.copy2(tiny.path, stack)
     _go_on(stack, directory, tiny)

@@ -215,6 +215,8 @@ def equalise(job: Job) -> NDArray[np.float64] | None:
                 found = measure_whitening(job)
             if (found != 1.0).any():
                 job.first(lambda: write_table(job.directory.spectrum_weights, [found]))
+            else:
+                job.first(lambda: job.directory.spectrum_weights.unlink(missing_ok=True))
             job.first(lambda: save_arrays(saved, {"weights": found}))
         weights = found
     return weights if (weights != 1.0).any() else None

@@ -172,7 +172,9 @@ def _state_line(status: RunStatus) -> str:
 
 
 def _phase_before_clustering(directory: RunDirectory, record: RunRecord) -> str:
-    if record.options.get("VPP") and not directory.spectrum_state.exists():
+    options = record.options
+    may_whiten = options.get("noise_whitening", "no") != "no" and options["filament_width"] <= 0
+    if (options.get("VPP") or may_whiten) and not directory.spectrum_state.exists():
         return "power spectra"
     if not directory.prealignment_state.exists():
         return "pre-alignment"

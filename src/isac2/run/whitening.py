@@ -13,7 +13,6 @@ from isac2.run.choices import Choice
 from isac2.run.directory import RunDirectory
 from isac2.run.job import Job
 from isac2.run.options import Settings
-from isac2.stacks import Stack
 
 __all__ = ["decide", "may_whiten", "measure_whitening", "saved_weights"]
 
@@ -54,7 +53,7 @@ def measure_whitening(job: Job) -> NDArray[np.float64]:
         At the input's frequencies ``k / n``.
     """
     settings = job.settings
-    found = job.first(lambda: measure_background(_sample(job.stack), settings.radius))
+    found = job.first(lambda: _measure(job))
     ratio = settings.shrink_ratio
     if settings.noise_whitening == "auto":
         choice = decide(found, ratio)
@@ -96,8 +95,11 @@ def decide(background: Background, ratio: float) -> Choice:
     return Choice("noise_whitening", value, reason)
 
 
-def _sample(stack: Stack) -> NDArray[np.float32]:
-    """Read some images, evenly spread."""
+def _measure(job: Job) -> Background:
+    """Read some images, evenly spread, and measure what lies around the particles."""
+    stack = job.stack
     room = max(2, _SAMPLE_BYTES // (4 * stack.box_size**2))
     count = min(_SAMPLE, len(stack), room)
-    return stack.read(np.linspace(0, len(stack) - 1, count).astype(np.int64))
+    images = stack.read(np.linspace(0, len(stack) - 1, count).astype(np.int64))
+    job.tell_images(count, count)
+    return measure_background(images, job.settings.radius)
