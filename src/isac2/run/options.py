@@ -306,8 +306,8 @@ class Settings:
         "auto",
         "noise_whitening",
         str,
-        "Whether noise that is stronger at some frequencies is filtered in the working images so "
-        "that it is equally strong at all that are compared; averages are written as they were. "
+        "Whether noise that is stronger at some of the frequencies that are compared is taken "
+        "half-way down to the others in the working images; averages are written as they were. "
         "Not for filaments, nor with --VPP.",
         automatic="where the noise around the particles is coloured, and noise alone",
         pattern="auto|yes|no",
