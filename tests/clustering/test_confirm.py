@@ -18,10 +18,11 @@ from isac2.clustering.confirm import (
     recall_images,
 )
 from isac2.clustering.parameters import ClusteringParameters
-from isac2.clustering.sac import sharp_average
+from isac2.clustering.sac import class_aligner, sharp_average
 from isac2.clustering.state import StableGroup
 from isac2.images.filters import tanh_low_pass
-from isac2.poses import identity_poses
+from isac2.images.transform import apply_poses
+from isac2.poses import identity_poses, invert
 from isac2.workers import SerialWorkers
 
 WORKERS = SerialWorkers()
@@ -281,17 +282,42 @@ def test_nothing_to_recall_changes_nothing(
     assert recall_images(known.images, pool, poses, (), parameters, seed, WORKERS) == ()
 
 
-def test_what_belongs_nowhere_does_not_stand_the_proof(
+def test_what_belongs_nowhere_does_not_stand_being_confirmed_and_proven(
     known: Any, parameters: ClusteringParameters
 ) -> None:
     noise = known.rows_of(-1)[:15]
     good = known.group(known.rows_of(1), parameters)
     mixed = known.group(np.r_[known.rows_of(0), noise], parameters)
+    groups = confirm_members(known.images, (good, mixed), (), parameters, WORKERS)
     only_noise = known.group(known.rows_of(-1)[15:40], parameters)
-    classes = prove_classes(known.images, (good, mixed, only_noise), (), parameters, (4,), WORKERS)
+    classes = prove_classes(known.images, (*groups, only_noise), (), parameters, (4,), WORKERS)
     assert len(classes[0].members) >= 23
-    assert len(np.intersect1d(classes[1].members, noise)) < 8
+    assert len(np.intersect1d(classes[1].members, noise)) <= 1
     assert len(classes[2].members) < 12
+
+
+def test_the_less_a_class_is_shown_the_more_weight_it_is_proven_with(
+    known: Any, parameters: ClusteringParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def noted(asked: ClusteringParameters, own_weight: float) -> Any:
+        used.append(own_weight)
+        return class_aligner(asked, own_weight)
+
+    monkeypatch.setattr("isac2.clustering.confirm.class_aligner", noted)
+    clear, noisy, noise = known.rows_of(1), known.rows_of(2), known.rows_of(-1)[:25]
+    images = known.images.copy()
+    drawn = apply_poses(known.shapes[known.label[clear]], invert(known.poses[clear]))
+    images[clear] = drawn + 0.3 * known.images[noise]
+    groups = tuple(
+        replace(known, images=images).group(r, parameters) for r in (clear, noisy, noise)
+    )
+    together = prove_classes(images, groups, (), parameters, (4,), WORKERS)
+    assert used == [0.3, 0.6, 1.0]
+    assert len(together[0].members) == 25
+    alone = prove_classes(images, groups[:2], (), parameters, (4,), WORKERS)
+    assert np.array_equal(together[1].members, alone[1].members)
 
 
 def test_a_proven_class_stays_what_it_was_or_grows(

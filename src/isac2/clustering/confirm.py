@@ -5,8 +5,9 @@ is full; and the image may well be posed alike there every time. So, once a gene
 stable, every image is compared with all classes on equal terms, a member with the average of the
 others of its class: a member that belongs elsewhere, or shows more than its class does, goes back
 to the pool, and an image that belongs to one class, and is stable in it, comes back. At last the
-class is proven: it is tested with each image's full weight in the average, so that what belongs
-nowhere is held back by itself. All three are departures from the historical method.
+class is proven: it is tested with more weight of each image in the average, the full one unless the
+class is shown clearly, so that what belongs nowhere is held back by itself. All three are
+departures from the historical method.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import Frames, centres_from_poses
 from isac2.clustering.comparison import Standing, compare_with_classes
 from isac2.clustering.leave_out import (
+    measure_own_part,
     measure_own_parts,
     most_unexplained,
     unexplained_by,
@@ -34,10 +36,11 @@ from isac2.clustering.sac import (
     search_space,
     sharp_average,
     test_groups,
+    weight_in_proof,
 )
 from isac2.clustering.state import StableGroup
 from isac2.poses import PoseArray, identity_poses
-from isac2.workers import Workers
+from isac2.workers import SerialWorkers, Workers
 
 __all__ = [
     "CLEARLY",
@@ -322,7 +325,7 @@ def prove_classes(
     seed: tuple[int, ...],
     workers: Workers,
 ) -> tuple[StableGroup, ...]:
-    """Classes less the members that are not stable when every image has its full weight.
+    """Classes less the members that are not stable when images have more weight in the average.
 
     Parameters
     ----------
@@ -340,15 +343,28 @@ def prove_classes(
         for number, (old, group) in enumerate(zip(before, classes, strict=True))
         if old is None or not np.array_equal(old.members, group.members)
     ]
-    to_test = [
-        GroupToTest(classes[number].members, classes[number].poses, (*seed, number, 1))
-        for number in changed
-    ]
-    tested = test_groups(class_aligner(parameters), images, to_test, parameters, workers)
+    weights = workers.map(lambda k: _weight_in_proof(classes[k], images, parameters), changed)
     proven = [old or group for old, group in zip(before, classes, strict=True)]
-    for number, found in zip(changed, tested, strict=True):
-        proven[number] = _proven(classes[number], before[number], found, parameters)
+    for weight in sorted(set(weights)):
+        some = [k for k, of_this in zip(changed, weights, strict=True) if of_this == weight]
+        to_test = [GroupToTest(classes[k].members, classes[k].poses, (*seed, k, 1)) for k in some]
+        aligner = class_aligner(parameters, weight)
+        tested = test_groups(aligner, images, to_test, parameters, workers)
+        for k, found in zip(some, tested, strict=True):
+            proven[k] = _proven(classes[k], before[k], found, parameters)
     return tuple(proven)
+
+
+def _weight_in_proof(
+    group: StableGroup, images: NDArray[np.float32], parameters: ClusteringParameters
+) -> float:
+    """Weight of its images when a class is proven, by how clearly they show the class."""
+    part = measure_own_part(images, group, parameters)
+    centres, alone = centres_from_poses(group.poses), SerialWorkers()  # classes side by side
+    compared = compare_with_classes(
+        images, group.members, centres, (group,), parameters, alone, part
+    )
+    return weight_in_proof(float(np.median(compared.own().over_chance)))
 
 
 def _proven(

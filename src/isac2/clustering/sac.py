@@ -43,6 +43,7 @@ __all__ = [
     "sharp_average",
     "test_group",
     "test_groups",
+    "weight_in_proof",
 ]
 
 _KEPT_FOR_REFERENCE = 5
@@ -55,6 +56,9 @@ _TRUSTED_FREQUENCY = (
 _OWN_WEIGHT = 0.3
 """Of an image in the average that it is aligned to when its group is tested: with 1 faint images
 stay wherever they happen to begin, with 0 what belongs nowhere is posed alike every time."""
+_PROOFS = ((6.7, 1.0), (8.9, 0.6), (np.inf, _OWN_WEIGHT))
+"""Up to how many standard deviations of the noise by which the median member prefers its class to
+chance, and an image's weight when the class is proven."""
 _SYMMETRY_FREQUENCY = 0.3  # 1/px: the detail that decides whether an average is symmetric
 
 Notify = Callable[[str], None]
@@ -246,9 +250,26 @@ def group_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
     return ReferenceFreeAligner(search_space(parameters), _schedule(parameters), _OWN_WEIGHT)
 
 
-def class_aligner(parameters: ClusteringParameters) -> ReferenceFreeAligner:
-    """What aligns a class that is to be proven: every image has its full weight in the average."""
-    return ReferenceFreeAligner(search_space(parameters), _schedule(parameters))
+def class_aligner(
+    parameters: ClusteringParameters, own_weight: float = 1.0
+) -> ReferenceFreeAligner:
+    """What aligns classes that are proven (see `weight_in_proof`) or judged: images have weight."""
+    return ReferenceFreeAligner(search_space(parameters), _schedule(parameters), own_weight)
+
+
+def weight_in_proof(lead: float) -> float:
+    """Weight of an image in the average that it is aligned to when its class is proven.
+
+    `lead` is by how many standard deviations the class's median member prefers it to chance. Its
+    own weight holds an image back that belongs nowhere, and also one that looks nearly alike in
+    several poses: the more clearly a class is shown, the less its members have to be held back.
+
+    Examples
+    --------
+    >>> [weight_in_proof(lead) for lead in (4.0, 6.0, 7.0, 20.0)]
+    [1.0, 1.0, 0.6, 0.3]
+    """
+    return next(weight for most, weight in _PROOFS if not lead > most)
 
 
 def _schedule(parameters: ClusteringParameters) -> ReferenceFreeSchedule:
