@@ -73,7 +73,12 @@ def test_neighbours_are_skewed_and_noise_is_not(coloured: NDArray[np.float32]) -
 def test_images_without_noise_are_left_out(white: NDArray[np.float32]) -> None:
     images = white[:10].copy()
     images[1], images[2, 0, 0], images[3, 0, 0] = 7.0, np.nan, np.inf
-    assert measure_background(images, RADIUS).images == 7
+    images[4], images[5, BOX // 2, BOX // 2] = np.inf, np.nan  # all of it, and inside the disc
+    found = measure_background(images, RADIUS)
+    assert found.images == 5
+    np.testing.assert_array_equal(
+        found.spectrum, measure_background(images[[0, 6, 7, 8, 9]], RADIUS).spectrum
+    )
     nothing = measure_background(images[1:3], RADIUS)
     assert (nothing.images, nothing.colour(1.0), nothing.skewness) == (0, 1.0, 0.0)
 

@@ -156,11 +156,12 @@ def recolour(
 
 def _standardised(images: NDArray[np.float32], outside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Images that can be used, with zero mean and unit variance outside the particle."""
-    around = images[:, outside]
-    good = np.isfinite(around).all(axis=1) & (np.ptp(around, axis=1) > 0)
-    mean = around[good].mean(axis=1, dtype=np.float64)
-    deviation = around[good].std(axis=1, dtype=np.float64)
-    values = (images[good] - mean[:, None, None]) / deviation[:, None, None]
+    known = images[np.isfinite(images).all(axis=(1, 2))]
+    known = known[known[:, outside].max(axis=1) > known[:, outside].min(axis=1)]
+    around = known[:, outside]
+    mean = around.mean(axis=1, dtype=np.float64)
+    deviation = around.std(axis=1, dtype=np.float64)
+    values = (known - mean[:, None, None]) / deviation[:, None, None]
     return np.asarray(values, np.float32)
 
 
