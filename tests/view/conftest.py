@@ -128,6 +128,7 @@ def leave_state(run: Path, classes: int, forming: int) -> None:
         images = np.random.default_rng(8).normal(size=(COUNT, BOX, BOX)).astype(np.float32)
         np.save(directory.working_images, images)
         directory.state.mkdir()
+        save_arrays(directory.spectrum_state, {"weights": np.ones(3)})
         save_arrays(directory.prealignment_state, {"shifts": np.zeros((COUNT, 2))})
     found = tuple(group(MEMBERS[k], k + 1) for k in range(classes))
     pool = np.setdiff1d(np.arange(COUNT), [i for m in MEMBERS[:classes] for i in m])
