@@ -19,6 +19,7 @@ __all__ = ["TIME_IS_OVER", "RunStopped", "stopping_after", "stopping_on_signals"
 TIME_IS_OVER = 75
 """Exit code of a run whose --max-hours are over; sysexits.h: "try again later"."""
 
+_AGAIN_AFTER_SECONDS = 10.0
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
@@ -90,7 +91,8 @@ def stopping_after(hours: float) -> Iterator[None]:
         raise RunStopped(f"stopped after --max-hours={hours:g}", TIME_IS_OVER)
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, hours * 3600)
+    # again, should what is raised be lost: nothing leaves a callback of the garbage collector
+    signal.setitimer(signal.ITIMER_REAL, hours * 3600, _AGAIN_AFTER_SECONDS)
     try:
         yield
     finally:
