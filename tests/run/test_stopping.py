@@ -12,7 +12,8 @@ import time
 import pytest
 
 from isac2.errors import InputError
-from isac2.run.stopping import RunStopped, stopping_after, stopping_on_signals
+from isac2.run import stopping
+from isac2.run.stopping import TIME_IS_OVER, RunStopped, stopping_after, stopping_on_signals
 
 # a run whose threads are in the middle of something long
 BUSY = """
@@ -72,6 +73,23 @@ def test_time_is_over() -> None:
         time.sleep(10)
     assert stop.value.exit_code == 75
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_what_a_callback_drops_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_AGAIN_AFTER_SECONDS", 0.05)
+    dropped = []
+
+    def lose_the_first() -> None:
+        try:
+            time.sleep(5)
+        except RunStopped as stop:  # as Python does in a callback of the garbage collector
+            dropped.append(stop.exit_code)
+        time.sleep(5)
+
+    with pytest.raises(RunStopped), stopping_after(0.02 / 3600):
+        lose_the_first()
+    assert dropped == [TIME_IS_OVER]
+    time.sleep(0.1)  # and not once more, outside of the block
 
 
 def test_time_that_is_not_over_is_no_more_counted() -> None:

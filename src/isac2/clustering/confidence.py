@@ -195,7 +195,7 @@ def test_random_groups(
     seed: int,
     workers: Workers,
 ) -> RandomGroups:
-    """Put groups of particles drawn at random (rows int64 (n,)) to the test that classes passed."""
+    """Put groups of particles drawn at random (rows int64 (n,)) to the hardest test of a class."""
     size = min(parameters.images_per_group, len(usable))
     names = [(seed, _RANDOM, 0, 0, number) for number in range(count)]
     drawn = [np.random.default_rng(name).choice(usable, size, replace=False) for name in names]

@@ -24,7 +24,7 @@ from isac2.clustering.leave_out import (
     measure_own_part,
     measure_own_parts,
     most_unexplained,
-    unexplained_by,
+    unexplained_energies,
     unexplained_energy,
     well_explained,
 )
@@ -225,8 +225,7 @@ def _explained_by_theirs(
 
     def measure(number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         group, new = classes[number], candidates.where(candidates.number == number)
-        of_new = unexplained_by(images, group, new.rows, new.poses, parameters)
-        return unexplained_energy(images, group, parameters), of_new
+        return unexplained_energies(images, group, new.rows, new.poses, parameters)
 
     of_members, of_new = zip(*workers.map(measure, range(len(classes))), strict=True)
     order = np.argsort(candidates.number, kind="stable")

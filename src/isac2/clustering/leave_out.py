@@ -26,7 +26,7 @@ __all__ = [
     "measure_own_part",
     "measure_own_parts",
     "most_unexplained",
-    "unexplained_by",
+    "unexplained_energies",
     "unexplained_energy",
     "well_explained",
 ]
@@ -124,29 +124,31 @@ def unexplained_energy(
     radius; the average is fitted to the member by one factor inside the disc. The energy is told
     from what is common in the class, its median: one particle has more contrast than another.
     """
-    if not len(group.members):
-        return np.empty(0)
-    values = _what_single_images_show(images, group.members, group.poses, parameters)
-    energy = _energy_left(values, values.sum(axis=0) - values)
-    return energy - np.median(energy)
+    nobody = group.members[:0], group.poses[:0]
+    return unexplained_energies(images, group, *nobody, parameters)[0]
 
 
-def unexplained_by(
+def unexplained_energies(
     images: NDArray[np.float32],
     group: StableGroup,
     rows: NDArray[np.int64],
     poses: PoseArray,
     parameters: ClusteringParameters,
-) -> NDArray[np.float64]:
-    """What a class's average leaves of images (rows int64 (m,), poses POSE (m,)) not of it.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a class's average leaves of its members, and of images (rows int64 (k,)) not of it.
 
-    Told from the median of the class's members, as `unexplained_energy`; float64 (m,).
+    As `unexplained_energy`, both told from the median of the members: float64 (m,) and (k,). A
+    class of nobody explains nothing.
     """
+    if not len(group.members):
+        return np.empty(0), np.full(len(rows), np.inf)
     members = _what_single_images_show(images, group.members, group.poses, parameters)
+    others = _what_single_images_show(images, rows, poses, parameters)
     whole = members.sum(axis=0)
-    values = _what_single_images_show(images, rows, poses, parameters)
-    common = np.median(_energy_left(members, whole - members))
-    return _energy_left(values, np.broadcast_to(whole, values.shape)) - common
+    of_members = _energy_left(members, whole - members)
+    of_others = _energy_left(others, np.broadcast_to(whole, others.shape))
+    common = np.median(of_members)
+    return of_members - common, of_others - common
 
 
 def most_unexplained(energies: Sequence[NDArray[np.float64]]) -> float:

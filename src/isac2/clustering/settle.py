@@ -107,7 +107,7 @@ def _settle_once(
     asked = Candidates(rows, starts, best.number, best.similarity).where(wanted)
     grown = take_in(images, asked, kept, parameters, seed, workers, frames)
 
-    grown = less_moved(grown, kept, grown, images, parameters, workers)
+    grown = less_moved(kept, grown, images, parameters, workers)
     refused = _also_refused(refused, _with_all(asked, kept), grown)
     large = are_large_enough(grown, parameters)
     refused = tuple(rows for rows, is_large in zip(refused, large, strict=True) if is_large)
@@ -187,14 +187,13 @@ def _are_refused(
 
 
 def less_moved(
-    groups: tuple[StableGroup, ...],
     before: tuple[StableGroup, ...],
     after: tuple[StableGroup, ...],
     images: NDArray[np.float32],
     parameters: ClusteringParameters,
     workers: Workers,
 ) -> tuple[StableGroup, ...]:
-    """Groups (such as `before` or `after`) less what is new `after` in another one of them.
+    """Groups as they are `after`, less what is new in another one of them.
 
     Examples
     --------
@@ -209,7 +208,7 @@ def less_moved(
     >>> before, after = (group(1, 3), group(2)), (group(1, 3), group(2, 3))
     >>> images = np.zeros((4, 64, 64), np.float32)
     >>> some, alone = ClusteringParameters(), SerialWorkers()
-    >>> moved = less_moved(after, before, after, images, some, alone)
+    >>> moved = less_moved(before, after, images, some, alone)
     >>> [one.members.tolist() for one in moved]
     [[1], [2, 3]]
     """
@@ -217,8 +216,8 @@ def less_moved(
     everywhere = np.concatenate([np.empty(0, np.int64), *new])
 
     def keep(number: int) -> StableGroup:
-        group = groups[number]
+        group = after[number]
         stays = ~np.isin(group.members, np.setdiff1d(everywhere, new[number]))
         return keep_members(group, stays, images, parameters)
 
-    return tuple(workers.map(keep, range(len(groups))))
+    return tuple(workers.map(keep, range(len(after))))

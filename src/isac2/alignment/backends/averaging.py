@@ -142,8 +142,8 @@ def average_others(
 def deviation_of_rest(references: Any, power: Any, some: Any, out: Any) -> None:
     """Standard deviation that some of the values of references give to their correlations.
 
-    references float32 (j, k, v), power float32 (v,) mean square of the images' values, some:
-    (first, end) of them, out float32 (j, k).
+    references float32 (j, k, v), power float32 (v,) the images' mean squares, those of real and
+    imaginary part added up in both; some: (first, end) of the values; out float32 (j, k).
     """
     one = aligned_scratch(LANES)
     for owner in range(references.shape[0]):
