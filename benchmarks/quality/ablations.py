@@ -42,7 +42,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("--stab_ali", ("3", "5", "8"), "5"),
     Ablation("--init_iter", ("1", "3", "7"), "7"),
     Ablation("--xr", ("0", "1", "2"), "1"),
-    Ablation("--FL", ("0.1", "0.2", "0.3"), "0.2"),
+    Ablation("--FL", ("0.05", "0.1", "0.2"), "0.1"),
     Ablation("--FH", ("0.25", "0.35", "0.45"), "0.45"),
     Ablation("--target_radius", ("22", "29", "36"), "29"),
     Ablation("--CTF", ("on", "off"), "on"),
@@ -53,6 +53,7 @@ ABLATIONS: tuple[Ablation, ...] = (
     Ablation("--FF", ("0.1", "0.2", "0.4"), "0.2"),
     Ablation("--dst", ("45", "90", "180"), "90"),
     Ablation("--delta_good", ("0", "1", "3"), "0"),
+    Ablation("--assignment", ("total", "greedy"), "total"),
 )
 
 

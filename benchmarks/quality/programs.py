@@ -23,6 +23,8 @@ from pathlib import Path
 
 import isac2
 from benchmarks.quality.sets import QualitySet
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import low_pass_ladder
 from isac2.files import write_text_atomic
 
 __all__ = [
@@ -49,7 +51,6 @@ _ENGINE = (
     "run/options.py",
     "run/whitening.py",
 )
-_FREQUENCIES = 6  # passes of K-means in a round of isac2, with the default filters
 
 
 @dataclass(frozen=True)
@@ -237,8 +238,9 @@ def _keep(program: str, scratch: Path, folder: Path, images: int) -> float:
     shutil.copyfile(out / "run.json", folder / "run.json")
     if (out / "class_averages.mrcs").exists():
         shutil.copyfile(out / "class_averages.mrcs", folder / "averages.mrcs")
+    passes = len(low_pass_ladder(ClusteringParameters()))
     generations = json.loads((out / "run.json").read_text("utf-8"))["generations"]
-    seen = sum(_FREQUENCIES * int(row["rounds"]) * int(row["images"]) for row in generations)
+    seen = sum(passes * int(row["rounds"]) * int(row["images"]) for row in generations)
     return seen / images
 
 

@@ -18,7 +18,7 @@ from isac2.alignment.search import (
     search_assign_align,
 )
 from isac2.alignment.space import SearchSpace, centres_from_poses
-from isac2.clustering.assign import assign_equal_sizes
+from isac2.clustering.assign import assign_greedily
 from isac2.images.filters import tanh_low_pass
 from isac2.run.parallel import open_workers
 from isac2.workers import SerialWorkers
@@ -133,7 +133,7 @@ def test_the_short_cut_finds_what_the_exhaustive_search_finds() -> None:
 
 
 def equal_groups(similarity: NDArray[np.float32]) -> NDArray[np.int64]:
-    return assign_equal_sizes(similarity, 16)
+    return assign_greedily(similarity, 16)
 
 
 def test_search_assignment_and_alignment_in_one_are_the_three_in_turn() -> None:
@@ -152,7 +152,7 @@ def test_search_assignment_and_alignment_in_one_are_the_three_in_turn() -> None:
             rows,
             centres,
             references,
-            lambda t: assign_equal_sizes(t, 16),
+            lambda t: assign_greedily(t, 16),
             space,
             workers,
             0.4,

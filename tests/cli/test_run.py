@@ -86,6 +86,7 @@ def test_every_option_reaches_its_setting(calls: list[tuple[str, str, Settings]]
         filament_mask_ignore=True,
         skip_ordering=True,
         noise_whitening="no",
+        assignment="greedy",
         new_classes_needed=1,
         split_mirrors=True,
         threads=3,

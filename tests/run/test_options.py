@@ -31,7 +31,7 @@ SEED_OPTIONS = {
     "maxit": 30,
     "center_method": -1,
     "dst": 90.0,
-    "FL": 0.2,
+    "FL": 0.1,  # 0.2 historically: faint images are found from lower frequencies
     "FH": 0.45,
     "FF": 0.2,
     "init_iter": 7,
@@ -71,7 +71,7 @@ def test_every_field_of_the_method_follows_its_option() -> None:
         ring_step=3,
         alignment_rounds=31,
         discrete_angle=45.0,
-        lowest_frequency=0.1,
+        lowest_frequency=0.15,
         highest_frequency=0.4,
         falloff=0.3,
         maximum_rounds=4,
@@ -79,6 +79,7 @@ def test_every_field_of_the_method_follows_its_option() -> None:
         stability_alignments=6,
         minimum_group_size=61,
         new_classes_needed=1,
+        assignment="greedy",
         device="cuda",
     )
     changed = asdict(settings.clustering_parameters())

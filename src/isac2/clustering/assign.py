@@ -1,11 +1,16 @@
 """Equal-size assignment: every image to one reference, every reference the same number of images.
 
-The rule (section 4.2b of the specification) is a greedy one over all (reference, image) pairs,
-from the most similar down. Sorting all pairs costs O(n K log(n K)) time and several times the
-memory of the table itself. The same groups come out of a matching: since both sides rank each
-other by one and the same number, the greedy result is the only stable matching with capacities (no
-image and reference would both rather have each other), and deferred acceptance (Gale and Shapley,
-Amer. Math. Monthly 69:9-15, 1962) finds that matching without sorting any pairs.
+The groups taken are those of the largest total similarity. They are found by an auction (Bertsekas,
+Annals of Operations Research 14:105-123, 1988): a full reference has a price, an image offers for
+the one that it is most similar to after prices, and who offered least has to look again.
+
+The historical rule (section 4.2b of the specification) is a greedy one over all (reference, image)
+pairs, from the most similar down: what is taken early leaves others with references that they
+hardly resemble. Sorting all pairs costs O(n K log(n K)) time and several times the memory of the
+table itself. The same groups come out of a matching: since both sides rank each other by one and
+the same number, the greedy result is the only stable matching with capacities (no image and
+reference would both rather have each other), and deferred acceptance (Gale and Shapley, Amer. Math.
+Monthly 69:9-15, 1962) finds that matching without sorting any pairs.
 """
 
 from __future__ import annotations
@@ -16,10 +21,142 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["assign_equal_sizes"]
+__all__ = ["assign_equal_sizes", "assign_greedily", "assign_largest_total"]
+
+_STEPS = (0.1, 0.01, 0.001)
+"""By which offers exceed each other, in turn, as shares of what images prefer their best reference
+by: large ones bring prices near quickly, the last decides how much of the total is lost."""
 
 
-def assign_equal_sizes(similarity: NDArray[np.float32], group_size: int) -> NDArray[np.int64]:
+def assign_equal_sizes(
+    similarity: NDArray[np.float32], group_size: int, rule: str
+) -> NDArray[np.int64]:
+    """Assign by a rule, ``"total"`` or ``"greedy"``: see the two functions below."""
+    rules = {"total": assign_largest_total, "greedy": assign_greedily}
+    return rules[rule](similarity, group_size)
+
+
+def assign_largest_total(similarity: NDArray[np.float32], group_size: int) -> NDArray[np.int64]:
+    """Assign every image to a reference so that groups are equal and their similarity the largest.
+
+    Parameters
+    ----------
+    similarity : float32 (n_images, n_references)
+        Similarity of every image to every reference. What is not finite counts as the least.
+    group_size : int
+        Members of a group, ``n_images // n_references`` in the method. Of the images that are left
+        then, those least similar to any reference at its price, each goes where it is most similar
+        to at the price.
+
+    Returns
+    -------
+    int64 (n_images,)
+        The reference of each image. The total is the largest but for a thousandth of what images
+        prefer their best reference by.
+
+    Raises
+    ------
+    ValueError
+        If the table is not two-dimensional, has no reference, or has fewer images than the groups
+        have room for.
+
+    Notes
+    -----
+    Time O(n K) for each time an image looks for a reference: 4 to 6 times in all on simulated
+    tables (15 to 19 where all prefer the same references), half a second for 50,000 images and 250
+    references. Memory: O(n) beside the table.
+
+    Examples
+    --------
+    Both images like reference 0 best; the second loses less by not having it.
+
+    >>> import numpy as np
+    >>> assign_largest_total(np.array([[0.8, 0.1], [0.9, 0.7]], dtype=np.float32), group_size=1)
+    array([0, 1])
+    """
+    table = _finite(_checked(similarity, group_size))
+    n_images, n_references = table.shape
+    room = n_references * group_size
+    if room > n_images:
+        raise ValueError(f"{n_references} groups of {group_size} need more than {n_images} images")
+    if n_references == 1:
+        return np.zeros(n_images, dtype=np.int64)
+    preference = float(np.mean(table.max(axis=1) - table.mean(axis=1), dtype=np.float64))
+    preference = max(preference, 1e-3 * float(np.ptp(table))) or 1.0  # offers have to rise
+    prices = np.zeros(n_references)
+    for step in _STEPS:
+        group, worth = _at_prices(table, prices)
+        chosen = np.sort(np.argsort(-worth, kind="stable")[:room])
+        given, prices = _auction(table, chosen, group_size, prices, step * preference)
+    left_over = np.setdiff1d(np.arange(n_images), chosen)
+    group[left_over] = _at_prices(table[left_over], prices)[0]
+    group[chosen] = given
+    return np.asarray(group)
+
+
+def _checked(similarity: NDArray[np.float32], group_size: int) -> NDArray[np.float32]:
+    table = np.ascontiguousarray(similarity, dtype=np.float32)
+    if table.ndim != 2 or table.shape[1] == 0:
+        raise ValueError(f"similarity must be (images, references), got shape {table.shape}")
+    if group_size < 1:
+        raise ValueError(f"group_size must be at least 1, got {group_size}")
+    return table
+
+
+def _finite(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The table; what is no number becomes one spread less than the least that is one."""
+    if np.isfinite(table.sum(dtype=np.float64)):
+        return table
+    known = np.isfinite(table)
+    least, most = (table[known].min(), table[known].max()) if known.any() else (0.0, 0.0)
+    return np.where(known, table, np.float32(least - (most - least)))
+
+
+@numba.njit(nogil=True, cache=True)
+def _at_prices(table: Any, prices: Any) -> Any:
+    """Return the best reference of each image at the prices, and what it is worth then."""
+    group = np.empty(len(table), dtype=np.int64)
+    worth = np.empty(len(table))
+    for image in range(len(table)):
+        group[image], worth[image], _ = _best_at_prices(table[image], prices)
+    return group, worth
+
+
+@numba.njit(nogil=True, cache=True)
+def _auction(table: Any, chosen: Any, capacity: int, prices: Any, step: float) -> Any:
+    """Offers of the images chosen until all have a place: (reference of each, prices then)."""
+    n_references = table.shape[1]
+    members = np.full((n_references, capacity), -1, dtype=np.int64)  # heaps, least offer on top
+    offers = np.empty((n_references, capacity))
+    for reference in range(n_references):
+        offers[reference] = prices[reference]
+    prices = prices.copy()
+    given = np.full(len(chosen), -1, dtype=np.int64)
+    for first in range(len(chosen)):
+        place = first
+        while place >= 0:
+            best, _, ahead = _best_at_prices(table[chosen[place]], prices)
+            offer = prices[best] + ahead + step
+            given[place] = best
+            place = _replace_top(members[best], offers[best], place, offer)
+            prices[best] = offers[best, 0]
+    return given, prices
+
+
+@numba.njit(nogil=True, cache=True)
+def _best_at_prices(similarity: Any, prices: Any) -> Any:
+    """Return the best reference at the prices, its similarity less its price, and its lead."""
+    best, worth, second = 0, -np.inf, -np.inf
+    for reference in range(len(prices)):
+        value = similarity[reference] - prices[reference]
+        if value > worth:
+            best, worth, second = reference, value, worth
+        elif value > second:
+            second = value
+    return best, worth, worth - second
+
+
+def assign_greedily(similarity: NDArray[np.float32], group_size: int) -> NDArray[np.int64]:
     """Assign every image to a reference so that the groups have equal sizes.
 
     All pairs are taken from the most similar down; an image goes to the reference if it is still
@@ -56,14 +193,10 @@ def assign_equal_sizes(similarity: NDArray[np.float32], group_size: int) -> NDAr
     Both images like reference 0 best; it has room for one, and takes the one that likes it more.
 
     >>> import numpy as np
-    >>> assign_equal_sizes(np.array([[0.8, 0.1], [0.9, 0.7]], dtype=np.float32), group_size=1)
+    >>> assign_greedily(np.array([[0.8, 0.1], [0.9, 0.7]], dtype=np.float32), group_size=1)
     array([1, 0])
     """
-    table = np.ascontiguousarray(similarity, dtype=np.float32)
-    if table.ndim != 2 or table.shape[1] == 0:
-        raise ValueError(f"similarity must be (images, references), got shape {table.shape}")
-    if group_size < 1:
-        raise ValueError(f"group_size must be at least 1, got {group_size}")
+    table = _checked(similarity, group_size)
     n_images, n_references = table.shape
     if n_references == 1 or n_images == 0:  # the only group is the last open one from the start
         return np.zeros(n_images, dtype=np.int64)

@@ -25,7 +25,7 @@ class ClusteringParameters:
     translation_step: float = 1.0  # [ts]
     alignment_rounds: int = 30  # [maxit] rounds of a reference-free alignment
     discrete_angle: float = 90.0  # [dst] degrees
-    lowest_frequency: float = 0.2  # [FL]
+    lowest_frequency: float = 0.1  # [FL]
     highest_frequency: float = 0.45  # [FH]
     falloff: float = 0.2  # [FF]
     maximum_rounds: int = 7  # [init_iter] SAC rounds
@@ -33,4 +33,5 @@ class ClusteringParameters:
     stability_alignments: int = 5  # [stab_ali]
     new_classes_needed: int = 0  # [delta_good] a main iteration ends with no more
     noise_radius: float | None = None  # particle radius in input pixels: how many are independent
+    assignment: str = "total"  # [assignment] rule of the groups of equal size: or "greedy"
     device: str = "cpu"  # [device] what computes alignments; the method does not depend on it

@@ -46,6 +46,7 @@ __all__ = [
     "weight_in_proof",
 ]
 
+_LARGEST_STEP = 1.5  # from a cut-off of K-means to the next
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
 _STILL_GROWING = 0.05
@@ -126,17 +127,18 @@ def sac_round(
 
 
 def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
-    """Cut-offs FL, FL + 0.05, ..., FH of the passes of one K-means, both ends included.
+    """Cut-offs of the passes of one K-means, from FL to FH, both ends included.
+
+    Each is larger than the one before by the same factor, of 1.5 at most.
 
     Examples
     --------
-    >>> low_pass_ladder(ClusteringParameters(lowest_frequency=0.2, highest_frequency=0.3))
-    [0.2, 0.25, 0.3]
+    >>> low_pass_ladder(ClusteringParameters(lowest_frequency=0.1, highest_frequency=0.4))
+    [0.1, 0.141421, 0.2, 0.282843, 0.4]
     """
     lowest, highest = parameters.lowest_frequency, parameters.highest_frequency
-    # where FH is no whole number of steps above FL, the last step is a shorter one
-    steps = int(np.ceil((highest - lowest) / 0.05 - 1e-6))
-    return [*(round(lowest + 0.05 * step, 6) for step in range(steps)), highest]
+    steps = int(np.ceil(np.log(highest / lowest) / np.log(_LARGEST_STEP) - 1e-6))
+    return [round(float(cutoff), 6) for cutoff in np.geomspace(lowest, highest, steps + 1)]
 
 
 def random_references(
@@ -175,7 +177,9 @@ def equal_size_k_means_pass(
     centres = centres_from_poses(poses)
     assigned, aligned = search_assign_align(
         images, pool, centres, references,
-        lambda similarity: assign_equal_sizes(similarity, len(pool) // len(references)),
+        lambda similarity: assign_equal_sizes(
+            similarity, len(pool) // len(references), parameters.assignment
+        ),
         space, workers, limit,
     )  # fmt: skip
     poses = aligned.poses

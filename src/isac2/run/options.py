@@ -184,10 +184,10 @@ class Settings:
         maximum=360,
     )
     lowest_frequency: float = _row(
-        0.2,
+        0.1,
         "FL",
         float,
-        "Cut-off of the low-pass filter in the first pass of a generation.",
+        "Cut-off of the low-pass filter in the first pass of each K-means.",
         unit="1/px",
         minimum=0.01,
         maximum=0.5,
@@ -196,7 +196,7 @@ class Settings:
         0.45,
         "FH",
         float,
-        "Cut-off of the low-pass filter in the last pass of a generation, and of its averages.",
+        "Cut-off of the low-pass filter in the last pass of each K-means, and of averages.",
         unit="1/px",
         minimum=0.01,
         maximum=0.5,
@@ -313,6 +313,15 @@ class Settings:
         pattern="auto|yes|no",
         words="auto, yes or no",
     )
+    assignment: str = _row(
+        "total",
+        "assignment",
+        str,
+        "How K-means makes groups of equal size: so that the similarity of all images to their "
+        "references is the largest, or greedily, the most similar pair first (the historical way).",
+        pattern="total|greedy",
+        words="total or greedy",
+    )
     new_classes_needed: int = _row(
         0,
         "delta_good",
@@ -409,6 +418,7 @@ class Settings:
             stability_alignments=self.stability_alignments,
             new_classes_needed=self.new_classes_needed,
             noise_radius=float(self.radius),
+            assignment=self.assignment,
             device=self.device,
         )
 
