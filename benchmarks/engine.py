@@ -35,7 +35,7 @@ from isac2.alignment.reference_free import ReferenceFreeAligner, ReferenceFreeSc
 from isac2.alignment.search import align_to_assigned, angle_grid, search
 from isac2.alignment.space import SearchSpace
 from isac2.classes.evaluate_files import evaluate_run
-from isac2.clustering.assign import assign_greedily
+from isac2.clustering.assign import assign_largest_total
 from isac2.images.ctf import CtfParameters
 from isac2.images.filters import end_of_pass_band, tanh_low_pass
 from isac2.images.preparation import PreparationParameters, plan_preparation, prepare_block
@@ -134,7 +134,7 @@ def search_both_ways(folder: Path, count: int, references: int, snr: float) -> N
         slow = search_and_tell(images, low_passed, cutoff, exhaustive=True)
         best = (fast.argmax(axis=1) == slow.argmax(axis=1)).mean()
         size = count // references
-        assigned = (assign_greedily(fast, size) == assign_greedily(slow, size)).mean()
+        assigned = (assign_largest_total(fast, size) == assign_largest_total(slow, size)).mean()
         same = (np.abs(fast - slow) <= 1e-5 * np.abs(slow)).mean()
         # the pose against a given reference is searched exhaustively in any case
         print(

@@ -403,7 +403,7 @@ MANUAL = {
     "maxit": (30, ""),
     "center_method": (-1, ""),
     "dst": (90.0, "deg"),
-    "FL": (0.1, "1/px"),  # historically 0.2
+    "FL": (0.1, "1/px"),  # historically 0.2, see docs/method.md, [aa]
     "FH": (0.45, "1/px"),
     "FF": (0.2, ""),
     "init_iter": (7, ""),

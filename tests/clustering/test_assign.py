@@ -117,8 +117,8 @@ def test_no_other_groups_are_more_similar(
         rows, places = linear_sum_assignment(-np.repeat(table, size, axis=1).astype(np.float64))
         best = table[rows, places // size].sum(dtype=np.float64)
         lost = best - table[np.arange(n_images), group].sum(dtype=np.float64)
-        spread = max(float(np.ptp(table)), 1.0)
-        assert -1e-5 <= lost <= 0.001 * spread * n_images
+        preference = (table.max(axis=1) - table.mean(axis=1)).mean()
+        assert -1e-5 <= lost <= 1.01e-3 * max(preference, 1e-3 * np.ptp(table)) * n_images + 1e-6
 
 
 def test_the_total_counts_not_who_is_first() -> None:
@@ -150,6 +150,21 @@ def test_one_strong_reference_takes_no_more_than_its_share() -> None:
     others = np.delete(table, 3, axis=1).max(axis=1)
     gain = table[:, 3] - others
     assert np.median(gain[group == 3]) > np.median(gain[group != 3])
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-8, 1.0, 1e8, 1e30])
+def test_groups_do_not_depend_on_the_unit(scale: float) -> None:
+    table = np.random.default_rng(6).integers(-8, 9, size=(40, 4)).astype(np.float32)
+    expected = table[np.arange(40), assign_largest_total(table, 10)].sum()
+    group = assign_largest_total(table * np.float32(scale), 10)
+    assert np.bincount(group).tolist() == [10] * 4
+    assert table[np.arange(40), group].sum() == pytest.approx(expected, abs=0.04)
+
+
+def test_a_reference_that_nobody_likes_is_filled_as_well() -> None:
+    table = np.random.default_rng(7).normal(size=(200, 5)).astype(np.float32)
+    table[:, 2] -= 100.0
+    assert np.bincount(assign_largest_total(table, 40)).tolist() == [40] * 5
 
 
 def test_refuses_groups_larger_than_all_images() -> None:

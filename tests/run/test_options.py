@@ -31,7 +31,7 @@ SEED_OPTIONS = {
     "maxit": 30,
     "center_method": -1,
     "dst": 90.0,
-    "FL": 0.1,  # 0.2 historically: faint images are found from lower frequencies
+    "FL": 0.1,  # historically 0.2, see docs/method.md, [aa]
     "FH": 0.45,
     "FF": 0.2,
     "init_iter": 7,

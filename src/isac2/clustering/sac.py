@@ -137,8 +137,11 @@ def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
     [0.1, 0.141421, 0.2, 0.282843, 0.4]
     """
     lowest, highest = parameters.lowest_frequency, parameters.highest_frequency
+    if lowest == highest:
+        return [highest]
     steps = int(np.ceil(np.log(highest / lowest) / np.log(_LARGEST_STEP) - 1e-6))
-    return [round(float(cutoff), 6) for cutoff in np.geomspace(lowest, highest, steps + 1)]
+    between = np.geomspace(lowest, highest, steps + 1)[1:-1]
+    return [lowest, *(round(float(cutoff), 6) for cutoff in between), highest]
 
 
 def random_references(

@@ -83,14 +83,18 @@ def _range_cell(option: Option) -> str:
     if option.value_type is bool:
         return "flag"
     if option.value_type is str:
-        return "; ".join([option.words, f"auto: {option.automatic}"])
+        return "; ".join([option.words, *_automatic(option)])
     if option.maximum < math.inf:
         text = f"{option.minimum:.15g} to {option.maximum:.15g}"
     else:
         text = f"{option.minimum:.15g} or more"
     others = [f"{value}: {meaning}" for value, meaning in option.special if value is not None]
-    automatic = [f"auto: {option.automatic}"] if option.automatic else []
-    return "; ".join([text, *others, *automatic])
+    return "; ".join([text, *others, *_automatic(option)])
+
+
+def _automatic(option: Option) -> list[str]:
+    """What the word ``auto`` does, where it may be given."""
+    return [f"auto: {option.automatic}"] if option.automatic else []
 
 
 if __name__ == "__main__":

@@ -187,7 +187,8 @@ class Settings:
         0.1,
         "FL",
         float,
-        "Cut-off of the low-pass filter in the first pass of each K-means.",
+        "Cut-off of the low-pass filter in the first pass of each K-means, 0.2 historically; "
+        "cut-offs grow by a factor of 1.5 at most from pass to pass.",
         unit="1/px",
         minimum=0.01,
         maximum=0.5,
