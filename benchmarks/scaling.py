@@ -21,7 +21,7 @@ from pathlib import Path
 from isac2.run.directory import RunDirectory
 from isac2.run.record import RunRecord, read_record
 
-PASSES = 6  # of K-means in a round: one for each cut-off of the low-pass filter
+PASSES = 5  # of K-means in a round: one for each cut-off of the low-pass filter
 BLOCK = 64  # images that are searched together
 AVERAGE_BYTES = 4 * 76**2
 POSE_BYTES = 50
@@ -47,9 +47,9 @@ class Costs:
         Latency of an exchange, and of waiting for its end.
     """
 
-    pair: float = 2.9e-6
+    pair: float = 1.8e-6
     image: float = 1.5e-3
-    assign: float = 3e-9
+    assign: float = 33e-9
     average: float = 1e-3
     bytes_a_second: float = 1e9
     exchange: float = 2e-3

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import click
 
-__all__ = ["CONTEXT", "stack_option", "threads_option"]
+__all__ = ["CONTEXT", "NO_CLASS", "stack_option", "threads_option"]
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of click for every command."""
+
+NO_CLASS = (
+    "No class is reproducible: a looser test (--thld_err=1.5) or more images a class "
+    "(--img_per_grp) may help."
+)
+"""What is said at the end of a run that found none."""
 
 
 def stack_option(also: str = "") -> click.Option:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from isac2.cli.choice_options import choice_of, choice_options
-from isac2.cli.conventions import CONTEXT, stack_option
+from isac2.cli.conventions import CONTEXT, NO_CLASS, stack_option
 from isac2.cli.main import explain
 from isac2.cli.run_overrides import OverridingCommand, given_settings, run_overrides
 from isac2.run.stopping import stopping_on_signals
@@ -47,7 +47,7 @@ def _rerun(run: str, outdir: str, **words: Any) -> None:
         if not ranks.is_first:
             return
         if not directory.class_averages.exists():
-            click.echo("No class is reproducible: more images a class (--img_per_grp) may help.")
+            click.echo(NO_CLASS)
         click.echo(f"Report: {directory.report}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from isac2.cli.conventions import CONTEXT
+from isac2.cli.conventions import CONTEXT, NO_CLASS
 from isac2.cli.main import explain
 from isac2.cli.settings_options import SettingsCommand, settings_options
 from isac2.run.directory import RunDirectory
@@ -45,7 +45,7 @@ def _say_where(directory: RunDirectory) -> None:
     if directory.class_averages.exists():
         click.echo(f"Class averages: {directory.class_averages}")
     else:
-        click.echo("No class is reproducible: more images a class (--img_per_grp) may help.")
+        click.echo(NO_CLASS)
     click.echo(f"Report:         {directory.report}")
 
 
