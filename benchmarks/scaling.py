@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from math import ceil, log2
 from pathlib import Path
 
+from isac2.clustering.parameters import ClusteringParameters
+from isac2.clustering.sac import low_pass_ladder
 from isac2.run.directory import RunDirectory
 from isac2.run.record import RunRecord, read_record
 
-PASSES = 5  # of K-means in a round: one for each cut-off of the low-pass filter
 BLOCK = 64  # images that are searched together
 AVERAGE_BYTES = 4 * 76**2
 POSE_BYTES = 50
@@ -83,15 +84,16 @@ def model_round(images: int, images_a_group: int, ranks: int, costs: Costs) -> R
     blocks = ceil(images / BLOCK)
     searched = min(images, ceil(blocks / ranks) * BLOCK)  # by the busiest rank
     tested = ceil(groups / ranks) * images_a_group
-    shared = PASSES * searched * groups * costs.pair + tested * costs.image
+    passes = len(low_pass_ladder(ClusteringParameters()))  # of K-means in a round
+    shared = passes * searched * groups * costs.pair + tested * costs.image
     others = (ranks - 1) / ranks
-    table = PASSES * images * groups * 4 * others
-    results = PASSES * (images * POSE_BYTES + groups * AVERAGE_BYTES) * others
+    table = passes * images * groups * 4 * others
+    results = passes * (images * POSE_BYTES + groups * AVERAGE_BYTES) * others
     tests = (groups * AVERAGE_BYTES + images * POSE_BYTES) * others
     received = table + results + tests
-    first = PASSES * images * groups * costs.assign + received / costs.bytes_a_second
-    exchanges = 5 * PASSES + 3 if ranks > 1 else 0
-    every = PASSES * groups * costs.average + exchanges * costs.exchange
+    first = passes * images * groups * costs.assign + received / costs.bytes_a_second
+    exchanges = 5 * passes + 3 if ranks > 1 else 0
+    every = passes * groups * costs.average + exchanges * costs.exchange
     return RoundModel(shared, first, every, received)
 
 

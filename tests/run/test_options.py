@@ -158,5 +158,7 @@ def test_the_manual_is_up_to_date() -> None:
     assert page.read_text(encoding="utf-8") == option_page(), (
         "run: python -m isac2.run.option_page > docs/options.md"
     )
+    rows = {line.split("`")[1]: line for line in option_page().splitlines() if line[:4] == "| `-"}
     for option in option_table().values():
-        assert f"`--{option.name}`" in option_page()
+        # the word is offered where it is taken, and only there
+        assert ("auto: " in rows[f"--{option.name}"]) == bool(option.automatic)
