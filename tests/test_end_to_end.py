@@ -403,13 +403,13 @@ MANUAL = {
     "maxit": (30, ""),
     "center_method": (-1, ""),
     "dst": (90.0, "deg"),
-    "FL": (0.1, "1/px"),  # historically 0.2, see docs/method.md, [aa]
+    "FL": (0.2, "1/px"),
     "FH": (0.45, "1/px"),
     "FF": (0.2, ""),
     "init_iter": (7, ""),
     "iter_reali": (1, ""),
     "stab_ali": (5, ""),
-    "minimum_grp_size": (60, ""),
+    "minimum_grp_size": ("auto", ""),  # 60 historically, see docs/method.md, [aa]
     "rand_seed": ("none", ""),
     "skip_prealignment": (False, ""),
     "restart": (-1, ""),

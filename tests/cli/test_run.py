@@ -77,6 +77,7 @@ def test_every_option_reaches_its_setting(calls: list[tuple[str, str, Settings]]
         maximum_rounds=4,
         stability_interval=2,
         stability_alignments=6,
+        stability_frequency=0.2,
         minimum_group_size=61,
         seed=17,
         pool_size=5000,

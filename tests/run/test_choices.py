@@ -25,15 +25,21 @@ def chosen(words: dict[str, Any], stack: Path = Path("absent.star")) -> dict[str
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ({}, {}),
-        ({"images_per_group": 100}, {}),  # 60 % of it is the historical default
+        ({}, {"minimum_grp_size": 120}),
+        ({"images_per_group": 100}, {"minimum_grp_size": 60}),
         ({"images_per_group": 99}, {"minimum_grp_size": 59}),
         ({"images_per_group": 99, "minimum_group_size": 10}, {}),
         ({"minimum_group_size": "auto"}, {"minimum_grp_size": 120}),
         ({"images_per_group": 50, "minimum_group_size": "auto"}, {"minimum_grp_size": 30}),
-        ({"pixel_error_threshold": "auto"}, {"thld_err": 0.7}),
+        ({"minimum_group_size": 60}, {}),
+        ({"minimum_group_size": 60, "pixel_error_threshold": "auto"}, {"thld_err": 0.7}),
         (
-            {"pixel_error_threshold": "auto", "target_radius": 58, "target_box_size": 140},
+            {
+                "minimum_group_size": 60,
+                "pixel_error_threshold": "auto",
+                "target_radius": 58,
+                "target_box_size": 140,
+            },
             {"thld_err": 1.4},
         ),
     ],
@@ -58,7 +64,7 @@ def test_what_was_chosen_for_a_run_stays(tmp_path: Path, finished: Any) -> None:
     document = json.loads(finished.run_json.read_text())
     document["choices"] = [{"option": "radius", "value": 17, "reason": "measured before"}]
     (tmp_path / "run.json").write_text(json.dumps(document))
-    settings, choices = choose_settings("absent.star", {}, tmp_path)
+    settings, choices = choose_settings("absent.star", {"minimum_group_size": 9}, tmp_path)
     assert settings.radius == 17
     assert choices == (Choice("radius", 17, "measured before"),)
 

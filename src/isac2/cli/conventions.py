@@ -10,8 +10,8 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 """Settings of click for every command."""
 
 NO_CLASS = (
-    "No class is reproducible: a looser test (--thld_err=1.5) or more images a class "
-    "(--img_per_grp) may help."
+    "No class is reproducible: for faint images a test by what is coarser (--stab_FH=0.18), a "
+    "looser one (--thld_err=1.5), or more images a class (--img_per_grp) may help."
 )
 """What is said at the end of a run that found none."""
 

@@ -156,8 +156,6 @@ def _command_line(stack: str, outdir: str, found: Suggestion, threads: int) -> s
         words.append(f"--filament_width={settings.filament_width}")
     if settings.images_per_group != default.images_per_group:
         words.append(f"--img_per_grp={settings.images_per_group}")
-    if settings.minimum_group_size != default.minimum_group_size:
-        words.append(f"--minimum_grp_size={settings.minimum_group_size}")
     if threads:
         words.append(f"--threads={threads}")
     return shlex.join(words)

@@ -46,14 +46,11 @@ __all__ = [
     "weight_in_proof",
 ]
 
-_LARGEST_STEP = 1.5  # from a cut-off of K-means to the next
+_STEP = 0.05  # 1/px, from a cut-off of K-means to the next
 _KEPT_FOR_REFERENCE = 5
 _ENOUGH_AGREEMENT = 0.5
 _STILL_GROWING = 0.05
 _NEARLY_ALL = 0.95  # of the images, when stable, are all that can be hoped for
-_TRUSTED_FREQUENCY = (
-    0.25  # 1/px: beyond it a group's average is its own noise, and so are its poses
-)
 _OWN_WEIGHT = 0.3
 """Of an image in the average that it is aligned to when its group is tested: with 1 faint images
 stay wherever they happen to begin, with 0 what belongs nowhere is posed alike every time."""
@@ -127,21 +124,17 @@ def sac_round(
 
 
 def low_pass_ladder(parameters: ClusteringParameters) -> list[float]:
-    """Cut-offs of the passes of one K-means, from FL to FH, both ends included.
-
-    Each is larger than the one before by the same factor, of 1.5 at most.
+    """Cut-offs FL, FL + 0.05, ..., FH of the passes of one K-means, both ends included.
 
     Examples
     --------
-    >>> low_pass_ladder(ClusteringParameters(lowest_frequency=0.1, highest_frequency=0.4))
-    [0.1, 0.141421, 0.2, 0.282843, 0.4]
+    >>> low_pass_ladder(ClusteringParameters(lowest_frequency=0.2, highest_frequency=0.3))
+    [0.2, 0.25, 0.3]
     """
     lowest, highest = parameters.lowest_frequency, parameters.highest_frequency
-    if lowest == highest:
-        return [highest]
-    steps = int(np.ceil(np.log(highest / lowest) / np.log(_LARGEST_STEP) - 1e-6))
-    between = np.geomspace(lowest, highest, steps + 1)[1:-1]
-    return [lowest, *(round(float(cutoff), 6) for cutoff in between), highest]
+    # where FH is no whole number of steps above FL, the last step is a shorter one
+    steps = int(np.ceil((highest - lowest) / _STEP - 1e-6))
+    return [*(round(lowest + _STEP * step, 6) for step in range(steps)), highest]
 
 
 def random_references(
@@ -283,7 +276,7 @@ def _schedule(parameters: ClusteringParameters) -> ReferenceFreeSchedule:
     """Rounds of the alignments that test a group."""
     return ReferenceFreeSchedule(
         rounds=parameters.alignment_rounds,
-        last_cutoff=min(parameters.highest_frequency, _TRUSTED_FREQUENCY),
+        last_cutoff=min(parameters.highest_frequency, parameters.stability_frequency),
         falloff=parameters.falloff,
         discrete_angle=parameters.discrete_angle,
     )

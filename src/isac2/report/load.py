@@ -31,7 +31,7 @@ from isac2.report.member_sample import sample_members
 from isac2.report.remarks import remarks
 from isac2.report.so_far import Measured, SoFar, read_so_far
 from isac2.run.directory import RunDirectory
-from isac2.run.options import option_default, option_table
+from isac2.run.options import is_default, option_table
 from isac2.run.record import RunRecord, read_record
 from isac2.run.text_tables import read_ids, read_table
 from isac2.stacks import open_stack, read_eman_headers, read_star
@@ -254,7 +254,7 @@ def _parameters(record: RunRecord | None) -> tuple[Parameter, ...]:
                 value=_value_text(value, words),
                 unit="" if value in words or isinstance(value, bool) else option.unit,
                 meaning=option.help,
-                is_default=bool(value == option_default(field_name)),
+                is_default=is_default(field_name, record.options),
             )
         )
     return tuple(sorted(rows, key=lambda row: row.is_default))

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
 from isac2.errors import InputError
 from isac2.run.directory import RunDirectory
 from isac2.run.option import AUTOMATIC
-from isac2.run.options import Settings, option_default, option_table
+from isac2.run.options import Settings, option_default, option_table, smallest_class_for
 from isac2.run.record import read_record
 from isac2.stacks import Stack, open_stack
 
@@ -24,13 +24,10 @@ __all__ = [
     "Choice",
     "choose_settings",
     "group_size_for",
-    "smallest_class_for",
-    "usual_class_size",
 ]
 
 _SAMPLE = 500  # images that the radius is measured on
 _GROUPS, _SMALLEST_GROUP, _LARGEST_GROUP = 20, 50, 200
-_SMALLEST_CLASS_SHARE = 0.6  # of a group
 
 Words = Mapping[str, Any]
 
@@ -128,42 +125,10 @@ def group_size_for(count: int) -> int:
     return min(max(size, _SMALLEST_GROUP), _LARGEST_GROUP)
 
 
-def smallest_class_for(images_per_group: int) -> int:
-    """Return 60 % of a group: more than groups of unrelated particles reach.
-
-    Examples
-    --------
-    >>> smallest_class_for(200), smallest_class_for(2)
-    (120, 1)
-    """
-    return max(1, round(_SMALLEST_CLASS_SHARE * images_per_group))
-
-
-def usual_class_size(images_per_group: int) -> int:
-    """Return the smallest class of a run that is told none: the historical one where it fits.
-
-    Examples
-    --------
-    >>> usual_class_size(200), usual_class_size(80)
-    (60, 48)
-    """
-    historical: int = option_default("minimum_group_size")
-    return min(historical, smallest_class_for(images_per_group))
-
-
 def _is_open(name: str, words: Words) -> bool:
-    """Whether a value is to be chosen; without ``auto`` a historical default wins where it fits."""
+    """Whether a value is to be chosen: ``auto`` was given, or nothing and there is no default."""
     given = words.get(name)
-    if given is not None:
-        return bool(given == AUTOMATIC)
-    if name == "radius":
-        return True
-    if name != "minimum_group_size":
-        return False
-    group = words.get("images_per_group")
-    if group is None:
-        return False
-    return bool(group == AUTOMATIC or usual_class_size(group) != option_default(name))
+    return option_default(name) in (MISSING, None) if given is None else bool(given == AUTOMATIC)
 
 
 def _radius(stack: Any, values: Words) -> tuple[int, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import MISSING
 
-from isac2.run.option import Option
+from isac2.run.option import AUTOMATIC, Option
 from isac2.run.options import option_default, option_table
 
 __all__ = ["GROUP_TITLES", "default_text", "option_page"]
@@ -58,8 +58,10 @@ def option_page() -> str:
 def default_text(name: str, option: Option) -> str:
     """Say the default of a field in words, with its meaning when it has one of its own."""
     default = option_default(name)
+    if option.automatic and default in (MISSING, None):
+        return AUTOMATIC
     if default is MISSING:
-        return "auto" if option.automatic else "required"
+        return "required"
     if option.value_type is bool:
         return "off"
     meanings = [meaning for value, meaning in option.special if value == default]

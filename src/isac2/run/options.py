@@ -15,7 +15,16 @@ from isac2.devices import DEVICES
 from isac2.errors import InputError
 from isac2.run.option import Option, checked_value
 
-__all__ = ["Settings", "check_words", "option_default", "option_table"]
+__all__ = [
+    "Settings",
+    "check_words",
+    "is_default",
+    "option_default",
+    "option_table",
+    "smallest_class_for",
+]
+
+_SMALLEST_CLASS_SHARE = 0.6  # of a group
 
 
 def _row(default: Any, name: str, value_type: type, text: str, **more: Any) -> Any:
@@ -41,7 +50,9 @@ class Settings:
     >>> settings = Settings(radius=42, images_per_group=100, minimum_group_size=40)
     >>> settings.shrink_ratio  # 29 / 42
     0.6904761904761905
-    >>> Settings(radius=42, images_per_group=50)
+    >>> Settings(radius=42, images_per_group=50).minimum_group_size  # left out: 60 % of a group
+    30
+    >>> Settings(radius=42, images_per_group=50, minimum_group_size=60)
     Traceback (most recent call last):
         ...
     isac2.errors.InputError: --minimum_grp_size=60 is larger than --img_per_grp=50: ...
@@ -184,11 +195,11 @@ class Settings:
         maximum=360,
     )
     lowest_frequency: float = _row(
-        0.1,
+        0.2,
         "FL",
         float,
-        "Cut-off of the low-pass filter in the first pass of each K-means, 0.2 historically; "
-        "cut-offs grow by a factor of 1.5 at most from pass to pass.",
+        "Cut-off of the low-pass filter in the first pass of each K-means; it grows by 0.05 from "
+        "pass to pass.",
         unit="1/px",
         minimum=0.01,
         maximum=0.5,
@@ -235,14 +246,24 @@ class Settings:
         minimum=2,
         maximum=100,
     )
+    stability_frequency: float = _row(
+        0.25,
+        "stab_FH",
+        float,
+        "Highest cut-off of the averages to which a stability test aligns its images, or --FH if "
+        "that is lower. A lower one finds classes of fainter images, and tells less apart.",
+        unit="1/px",
+        minimum=0.1,
+        maximum=0.5,
+    )
     minimum_group_size: int = _row(
-        60,
+        None,
         "minimum_grp_size",
         int,
-        "A class is kept when it has more stable images than this. Left out beside an "
-        "--img_per_grp that is auto or below 100, it is auto.",
+        "A class is kept when it has more stable images than this.",
         unit="images",
         minimum=1,
+        special=((None, "as auto"),),
         automatic="60 % of --img_per_grp",
     )
     seed: int | None = _row(
@@ -379,6 +400,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name, option in option_table().items():
             object.__setattr__(self, name, checked_value(option, getattr(self, name)))
+        if self.minimum_group_size is None:
+            object.__setattr__(
+                self, "minimum_group_size", smallest_class_for(self.images_per_group)
+            )
         _check_together(self)
 
     @property
@@ -417,6 +442,7 @@ class Settings:
             maximum_rounds=self.maximum_rounds,
             stability_interval=self.stability_interval,
             stability_alignments=self.stability_alignments,
+            stability_frequency=self.stability_frequency,
             new_classes_needed=self.new_classes_needed,
             noise_radius=float(self.radius),
             assignment=self.assignment,
@@ -440,6 +466,38 @@ def option_default(name: str) -> Any:
     """Return the default of the field `name`, or `dataclasses.MISSING` when it must be given."""
     entries: dict[str, Field[Any]] = {entry.name: entry for entry in fields(Settings)}
     return entries[name].default
+
+
+def is_default(name: str, options: Mapping[str, Any]) -> bool:
+    """Whether a run's value of the field `name` is the one it has where it is left out.
+
+    Parameters
+    ----------
+    name : str
+        Python name.
+    options : mapping
+        All values of the run by historical name.
+
+    Examples
+    --------
+    >>> is_default("minimum_group_size", {"img_per_grp": 50, "minimum_grp_size": 30})
+    True
+    """
+    default = option_default(name)
+    if name == "minimum_group_size":
+        default = smallest_class_for(options["img_per_grp"])
+    return bool(options[option_table()[name].name] == default)
+
+
+def smallest_class_for(images_per_group: int) -> int:
+    """Return 60 % of a group: more than groups of unrelated particles reach.
+
+    Examples
+    --------
+    >>> smallest_class_for(200), smallest_class_for(2)
+    (120, 1)
+    """
+    return max(1, round(_SMALLEST_CLASS_SHARE * images_per_group))
 
 
 def check_words(words: Mapping[str, Any]) -> None:

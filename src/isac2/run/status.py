@@ -11,11 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from isac2.errors import InputError
-from isac2.run.choices import usual_class_size
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import LockOwner, read_owner
 from isac2.run.option import Option
-from isac2.run.options import option_default, option_table
+from isac2.run.options import is_default, option_table
 from isac2.run.progress import duration_text
 from isac2.run.record import RunRecord, read_record
 from isac2.run.standing import Standing, are_pools_done, read_standing
@@ -144,10 +143,7 @@ def command_line(record: RunRecord, folder: Path) -> str:
     words = ["isac2", "run", record.input.path, str(folder)]
     for name, option in option_table().items():
         value = record.options.get(option.name)
-        is_default = value == option_default(name)
-        if name == "minimum_group_size":
-            is_default &= value == usual_class_size(record.options["img_per_grp"])
-        if option.name != "restart" and value is not None and not is_default:
+        if option.name != "restart" and value is not None and not is_default(name, record.options):
             words.append(_option_word(option, value))
     return shlex.join(words)
 

@@ -17,7 +17,7 @@ from isac2.errors import InputError
 from isac2.images.extent import Extent, filament_width, particle_extent
 from isac2.images.preparation import PreparationParameters, plan_preparation, prepare_block
 from isac2.poses import identity_poses
-from isac2.run.choices import group_size_for, usual_class_size
+from isac2.run.choices import group_size_for
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings
 from isac2.run.parallel import open_workers
@@ -158,7 +158,6 @@ def suggest(stack: Stack, sample: Sample) -> Suggestion:
     settings = Settings(
         radius=max(1, min(math.ceil(radius), largest)),
         images_per_group=images_per_group,
-        minimum_group_size=usual_class_size(images_per_group),
         phase_flip=phases_are_to_be_flipped(stack),
         filament_width=-1 if width is None else math.ceil(width),
     )
