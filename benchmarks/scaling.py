@@ -48,7 +48,7 @@ class Costs:
         Latency of an exchange, and of waiting for its end.
     """
 
-    pair: float = 1.8e-6
+    pair: float = 2.4e-6
     image: float = 1.5e-3
     assign: float = 33e-9
     average: float = 1e-3
