@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ def _plan(
     """Choose the particles, and see that they can be classified."""
     # SPHIRE's runs do not say their settings, so that the words are the run's own, too
     base = open_base_run(run, stack, words if RunDirectory(Path(run)).is_new() else {})
-    settings = replace(base.settings, **words)
+    settings = base.settings.with_values(words)
     find_device(settings.device)
     ids = chosen_particles(open_run_classes(Path(run)), choice, len(base.particles))
     if len(ids) < settings.images_per_group:

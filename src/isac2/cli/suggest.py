@@ -110,7 +110,10 @@ def _say_cost(stack: Stack, found: Suggestion, cost: Cost) -> None:
     from isac2.run.progress import duration_text
 
     size = found.settings.images_per_group
-    click.echo(f"Groups:   {size} images each, {max(1, len(stack) // size)} groups")
+    click.echo(
+        f"Groups:   {size} images each, {max(1, len(stack) // size)} groups; a class has more than "
+        f"{found.settings.minimum_group_size} (60 %)"
+    )
     click.echo(
         f"Time:     about {duration_text(cost.seconds)} with {cost.threads} threads "
         f"({duration_text(cost.fewest_seconds)} to {duration_text(cost.most_seconds)})"

@@ -7,7 +7,7 @@ unit, range and meaning. Nothing else in the package spells an option's default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from typing import Any
 
 from isac2.clustering.parameters import ClusteringParameters
@@ -264,7 +264,7 @@ class Settings:
         unit="images",
         minimum=1,
         special=((None, "as auto"),),
-        automatic="60 % of --img_per_grp",
+        automatic="60 % of --img_per_grp (historically 60)",
     )
     seed: int | None = _row(
         None,
@@ -421,6 +421,18 @@ class Settings:
         """Translation searched in x and in y, working px."""
         return self.x_range, self.x_range if self.y_range == -1 else self.y_range
 
+    def with_values(self, words: Mapping[str, Any]) -> Settings:
+        """The same settings but for some; a least class of 60 % of a group stays 60 % of it.
+
+        Examples
+        --------
+        >>> Settings(radius=42).with_values({"images_per_group": 50}).minimum_group_size
+        30
+        """
+        if self.minimum_group_size == smallest_class_for(self.images_per_group):
+            words = {"minimum_group_size": None, **words}
+        return replace(self, **words)
+
     def clustering_parameters(self) -> ClusteringParameters:
         """The part that the method needs, in its own words."""
         x_range, y_range = self.search_range
@@ -490,7 +502,7 @@ def is_default(name: str, options: Mapping[str, Any]) -> bool:
 
 
 def smallest_class_for(images_per_group: int) -> int:
-    """Return 60 % of a group: more than groups of unrelated particles reach.
+    """Return 60 % of a group: fewer groups of unrelated particles reach it than 30 %.
 
     Examples
     --------
