@@ -455,5 +455,5 @@ def test_the_manual_page_names_no_other_option(shared: Path, help_entries: dict[
     assert names <= set(MANUAL)
     assert names <= set(help_entries)
     ours = {"assignment", "delta_good", "device", "max-hours", "noise_whitening", "pool_size"}
-    ours |= {"skip_confidence", "split_mirrors", "threads", "help"}
+    ours |= {"skip_confidence", "split_mirrors", "stab_FH", "threads", "help"}
     assert set(help_entries) - names == ours
