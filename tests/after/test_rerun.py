@@ -50,6 +50,21 @@ def test_rounds_know_where_they_come_from(world: Any, tmp_path: Path) -> None:
     assert provenance["provenance"] == record.provenance
 
 
+def test_what_is_left_to_the_round_is_chosen_for_its_particles(
+    world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, words = tmp_path / "out", ["--img_per_grp=auto", "--thld_err=auto", "--init_iter=1"]
+    assert main(["rerun", str(world.run), str(out), "--min-size=1", *words]) == 0
+    record = read_record(RunDirectory(out).run_json)
+    assert record.options["img_per_grp"] == 50
+    assert record.options["thld_err"] == pytest.approx(0.7 * 14 / 29, abs=1e-3)
+    chosen = {row["option"]: row["reason"] for row in record.choices}
+    assert set(chosen) == {"img_per_grp", "thld_err", "noise_whitening"}
+    assert f"groups of {record.input.images} images" in chosen["img_per_grp"]
+    assert chosen["img_per_grp"] in (out / "isac2.log").read_text()
+    assert main(["rerun", str(world.run), str(out), "--min-size=1", *words]) == 0
+
+
 def test_the_rejected(world: Any, tmp_path: Path) -> None:
     # fewer than a group are left: which ids they are is said before
     out = tmp_path / "rest"

@@ -59,11 +59,9 @@ def test_defaults_pass_their_own_checks_and_agree_with_the_method() -> None:
 
 def test_a_least_class_follows_its_group_unless_it_was_given() -> None:
     usual, given = Settings(radius=9), Settings(radius=9, minimum_group_size=70)
-    assert usual.with_values({"images_per_group": 50}).minimum_group_size == 30
-    assert usual.with_values({"images_per_group": 50, "minimum_group_size": 9}) == Settings(
-        radius=9, images_per_group=50, minimum_group_size=9
-    )
-    assert given.with_values({"images_per_group": 100}).minimum_group_size == 70
+    assert Settings(**usual.as_words()) == usual
+    assert Settings(**{**usual.as_words(), "images_per_group": 50}).minimum_group_size == 30
+    assert Settings(**{**given.as_words(), "images_per_group": 100}).minimum_group_size == 70
 
 
 def test_every_field_of_the_method_follows_its_option() -> None:

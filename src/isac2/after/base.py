@@ -20,7 +20,7 @@ from isac2.errors import InputError
 from isac2.poses import make_poses
 from isac2.run.checkpoint import load_arrays, load_state
 from isac2.run.directory import RunDirectory
-from isac2.run.options import Settings, option_table
+from isac2.run.options import Settings, option_default, option_table
 from isac2.run.record import GenerationRecord, RunRecord, read_record
 from isac2.run.text_tables import read_table
 from isac2.run.whitening import saved_weights
@@ -28,6 +28,7 @@ from isac2.stacks import Stack, open_stack, read_eman_headers
 
 __all__ = ["BaseRun", "open_base_run", "settings_of_record"]
 
+_SPHIRE_LEAST_CLASS = 60  # its --minimum_grp_size, whatever the groups
 _MACHINE = ("threads", "device", "maximum_hours", "restart", "skip_ordering", "split_mirrors")
 
 
@@ -162,6 +163,9 @@ def _open_sphire(
             f"{stack} has {len(particles)} images, but {directory.path} is of {len(shifts)}: give "
             "the stack that was classified."
         )
+    group = words.get("images_per_group") or option_default("images_per_group")
+    if group >= _SPHIRE_LEAST_CLASS:
+        known["minimum_group_size"] = _SPHIRE_LEAST_CLASS
     return BaseRun(directory, None, Settings(**{**known, **words}), particles, shifts)
 
 

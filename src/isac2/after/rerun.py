@@ -17,9 +17,12 @@ from isac2.classes.select_files import open_run_classes
 from isac2.devices import find_device
 from isac2.errors import InputError
 from isac2.run.beginning import begin_run, saying_how_to_go_on
+from isac2.run.choices import Choice as Chosen
+from isac2.run.choices import choose_settings
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.lock import only_run_in
+from isac2.run.option import AUTOMATIC
 from isac2.run.options import Settings
 from isac2.run.prepare import check_stack
 from isac2.run.progress import Display
@@ -58,7 +61,8 @@ def rerun(
     stack : path-like, optional
         What was classified, for SPHIRE's runs.
     settings : mapping, optional
-        By Python names: what is to differ from the run. The seed is the run's.
+        By Python names: what is to differ from the run, ``auto`` where a run may choose. The seed
+        is the run's.
     display : Display, optional
         Where progress is shown; by default stderr.
     ranks : Ranks, optional
@@ -70,7 +74,7 @@ def rerun(
         When nothing is chosen, the settings do not fit, or the folder cannot be used.
     """
     ranks, words = ranks or OneRank(), dict(settings or {})
-    round_ = ranks.each(lambda: _plan(run, choice, stack, words))
+    round_ = ranks.each(lambda: _plan(run, outdir, choice, stack, words))
     directory = ranks.first(lambda: open_run_directory(outdir))
 
     def begin() -> None:
@@ -78,7 +82,9 @@ def rerun(
             _begin(directory, round_)
 
     ranks.first(begin)
-    return run_isac(round_.particles, directory.path, round_.settings, display, ranks)
+    return run_isac(
+        round_.particles, directory.path, round_.settings, display, ranks, round_.choices
+    )
 
 
 @dataclass(frozen=True)
@@ -87,28 +93,31 @@ class _Round:
 
     particles: Stack
     settings: Settings
+    choices: tuple[Chosen, ...]
     provenance: dict[str, Any]
     original_ids: NDArray[np.int64]
 
 
 def _plan(
     run: str | os.PathLike[str],
+    outdir: str | os.PathLike[str],
     choice: Choice,
     stack: str | os.PathLike[str] | None,
     words: dict[str, Any],
 ) -> _Round:
     """Choose the particles, and see that they can be classified."""
     # SPHIRE's runs do not say their settings, so that the words are the run's own, too
-    base = open_base_run(run, stack, words if RunDirectory(Path(run)).is_new() else {})
-    settings = base.settings.with_values(words)
-    find_device(settings.device)
+    known = {name: value for name, value in words.items() if value != AUTOMATIC}
+    base = open_base_run(run, stack, known if RunDirectory(Path(run)).is_new() else {})
     ids = chosen_particles(open_run_classes(Path(run)), choice, len(base.particles))
+    some = base.particles.select(ids)
+    settings, choices = choose_settings(some, {**base.settings.as_words(), **words}, outdir)
+    find_device(settings.device)
     if len(ids) < settings.images_per_group:
         raise InputError(
             f"{len(ids)} particles are chosen, fewer than one group of "
             f"--img_per_grp={settings.images_per_group}: lower it, or choose more."
         )
-    some = base.particles.select(ids)
     check_stack(some, settings)
     provenance = {
         "verb": "rerun",
@@ -117,7 +126,7 @@ def _plan(
         "particles": len(ids),
         "provenance": {} if base.record is None else base.record.provenance,
     }
-    return _Round(some, settings, provenance, _original_ids(base.directory, ids))
+    return _Round(some, settings, choices, provenance, _original_ids(base.directory, ids))
 
 
 def _begin(directory: RunDirectory, round_: _Round) -> None:

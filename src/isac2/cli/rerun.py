@@ -59,7 +59,7 @@ command = OverridingCommand(
         click.Argument(["outdir"]),
         *choice_options(),
         stack_option(),
-        *run_overrides(),
+        *run_overrides(automatic=True),
     ],
     help=_HELP,
     context_settings=CONTEXT,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from isac2.cli.settings_options import (
     CLICK_TYPES,
+    NumberOrAuto,
     SettingsCommand,
     SettingsOption,
     words_metavar,
 )
+from isac2.run.option import AUTOMATIC
 from isac2.run.options import option_table
 
 __all__ = ["OverridingCommand", "given_settings", "run_overrides"]
@@ -39,29 +41,34 @@ class OverridingCommand(SettingsCommand):
             formatter.write_dl(rows(of_the_run=True))
 
 
-def run_overrides(names: Sequence[str] | None = None) -> list[click.Parameter]:
+def run_overrides(automatic: bool = False) -> list[click.Parameter]:
     """Return options of `isac2 run` that are None when they are not given.
 
     Parameters
     ----------
-    names : sequence of str, optional
-        Python names of those that are wanted; all but ``restart`` by default.
+    automatic : bool
+        Whether numbers may be ``auto`` that may be so in a run.
     """
     found: list[click.Parameter] = []
     for name, option in option_table().items():
-        if name in _NEVER or (names is not None and name not in names):
+        if name in _NEVER:
             continue
         flag = option.value_type is bool
+        kind: Any = CLICK_TYPES[option.value_type]
+        notes = [option.unit] if option.unit else []
+        if automatic and option.automatic and not option.words:
+            kind = NumberOrAuto(kind)
+            notes.append(f"{AUTOMATIC}: {option.automatic}")
         declarations = [f"--{option.name}/--no-{option.name}" if flag else f"--{option.name}", name]
-        unit = f" [{option.unit}]" if option.unit else ""
+        note = f" [{', '.join(notes)}]" if notes else ""
         found.append(
             SettingsOption(
                 declarations,
                 option.group,
-                type=CLICK_TYPES[option.value_type],
+                type=kind,
                 default=None,
                 metavar=words_metavar(option),
-                help=f"{option.help}{unit}",
+                help=f"{option.help}{note}",
             )
         )
     return found

@@ -12,6 +12,7 @@ from isac2.run.options import option_default, option_table
 
 __all__ = [
     "CLICK_TYPES",
+    "NumberOrAuto",
     "SettingsCommand",
     "SettingsOption",
     "device_option",

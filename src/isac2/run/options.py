@@ -7,7 +7,7 @@ unit, range and meaning. Nothing else in the package spells an option's default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from isac2.clustering.parameters import ClusteringParameters
@@ -421,17 +421,19 @@ class Settings:
         """Translation searched in x and in y, working px."""
         return self.x_range, self.x_range if self.y_range == -1 else self.y_range
 
-    def with_values(self, words: Mapping[str, Any]) -> Settings:
-        """The same settings but for some; a least class of 60 % of a group stays 60 % of it.
+    def as_words(self) -> dict[str, Any]:
+        """Return all values by Python name; a least class of 60 % of a group is left out, as None.
 
         Examples
         --------
-        >>> Settings(radius=42).with_values({"images_per_group": 50}).minimum_group_size
+        >>> words = Settings(radius=42).as_words()
+        >>> Settings(**{**words, "images_per_group": 50}).minimum_group_size
         30
         """
+        words = {name: getattr(self, name) for name in option_table()}
         if self.minimum_group_size == smallest_class_for(self.images_per_group):
-            words = {"minimum_group_size": None, **words}
-        return replace(self, **words)
+            words["minimum_group_size"] = None
+        return words
 
     def clustering_parameters(self) -> ClusteringParameters:
         """The part that the method needs, in its own words."""
