@@ -269,7 +269,7 @@ def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
     """Centre the new particles on the old ones' common average; shifts of all, px."""
     average, weights = task.base.common_average(), task.base.spectrum_weights
     with job.phase("centring new particles"):
-        new = centre_new_particles(job, task.fresh, average, weights)
+        new = centre_new_particles(job, task.fresh, average, weights, task.base.shifts)
         shifts = np.concatenate([task.base.shifts, new])
         averages = np.empty((0, 1, 1), np.float32) if average is None else average[None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.likely_centres import Spread, weigh_places
 from isac2.alignment.prealignment import coarse_radius, search_stages
 from isac2.alignment.search import align_to_assigned
 from isac2.alignment.space import SearchSpace, centres_from_poses
@@ -22,11 +23,12 @@ def centre_new_particles(
     fresh: Stack,
     average: NDArray[np.float32] | None,
     weights: NDArray[np.float64] | None,
+    known: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Find what moves each new particle to the centre of its image.
 
     Each is aligned to the average, first over the whole range that its box allows, then around what
-    was found, in the steps of the pre-alignment.
+    was found, in the steps of the pre-alignment; and that is weighed against how the old ones lie.
 
     Parameters
     ----------
@@ -37,6 +39,8 @@ def centre_new_particles(
         Of the old particles after their pre-alignment, working px.
     weights : float64 or None
         How power spectra are equalised.
+    known : float64 (k, 2)
+        The shifts of the old particles, input px.
 
     Returns
     -------
@@ -58,13 +62,18 @@ def centre_new_particles(
         )
     radius = coarse_radius(settings.target_radius)
     pixel = settings.target_radius / radius
+    scale = settings.shrink_ratio / pixel  # pixels of the images that are looked at in an input px
     path = job.directory.prealignment_images
     whole = prepare_for_prealignment(
         fresh, settings, path, job.workers, job.tell_images, weights, radius
     )
     reference = crop_or_pad(resample(average, 1 / pixel), whole.images.shape[-1])
     usable = np.setdiff1d(np.arange(len(fresh)), whole.unusable)
-    centres = _find_centres(job, whole.images, usable, reference, (radius, pixel))
+    found = _find_centres(job, whole.images, usable, reference, (radius, pixel))
+    centres, _ = weigh_places(
+        whole.images, usable, found, (reference, 0.5), Spread.of(-known * scale),
+        SearchSpace(radius, x_range=0.0, y_range=0.0, device=settings.device), job.workers, pixel,
+    )  # fmt: skip
 
     def remove() -> None:
         for file in (path, path.with_name(f"{path.stem}.unusable.txt")):
@@ -72,7 +81,7 @@ def centre_new_particles(
 
     job.first(remove)
     shifts = np.zeros((len(fresh), 2))
-    shifts[usable] = -centres * pixel / settings.shrink_ratio
+    shifts[usable] = -centres / scale
     return shifts
 
 

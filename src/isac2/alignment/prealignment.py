@@ -3,7 +3,8 @@
 The common average of all views is a blob without detail, low-passed as far as its halves agree; so
 the images may be handed in at half the working resolution (`coarse_radius`), at a fraction of the
 cost. The whole range of translations is searched in a few rounds only; in between an image's
-surroundings are enough, because the rounds walk.
+surroundings are enough, because the rounds walk. In the end what each image says is weighed against
+how far particles are spread (`isac2.alignment.likely_centres`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from isac2.alignment.backends import cpu
 from isac2.alignment.centring import centre_average
+from isac2.alignment.likely_centres import Spread, weigh_places
 from isac2.alignment.reference_free import is_shaken
 from isac2.alignment.search import angle_grid, discrete_angles, reference_coefficients
 from isac2.alignment.space import SearchSpace, centres_from_poses, poses_from_search
@@ -36,6 +38,7 @@ _SMALLEST_COARSE_RADIUS = 12
 _LOWEST_CUTOFF, _HIGHEST_CUTOFF = 0.12, 0.4
 _NYQUIST = 0.5
 _ROLL_OFF = 1.25
+_LIKELY_ROUNDS = 4
 _SAMPLE = 600  # images that are enough to find the common average
 _MEAN_SHIFT = -1  # centring methods
 _NO_CENTRING = 0
@@ -139,19 +142,27 @@ def pre_align(
     spaces = partial(_square_search, radius, device)
     rounds = _rounds_from_nothing(spaces, stages)
     finish = _rounds_from_an_average(spaces, stages) if len(sample) < len(rows) else []
-    progress = iter(range(1, len(rounds) + len(finish) + 1))
+    total = len(rounds) + _LIKELY_ROUNDS + len(finish) + 1
+    progress = iter(range(1, total + 1))
 
     def tell() -> None:
         if notify is not None:
-            notify(next(progress), len(rounds) + len(finish))
+            notify(next(progress), total)
 
     averages, poses = _align_in_rounds(images, sample, None, rounds, how, workers, tell)
+    averages, poses, spread = _weigh_in_rounds(
+        images, sample, poses, averages, (how, device), workers, tell
+    )
     if finish:
         known = averages.pop()
         more, poses = _align_in_rounds(images, rows, known, finish, how, workers, tell)
         averages += more
     centres = np.zeros((len(images), 2))
-    centres[rows] = centres_from_poses(poses)
+    centres[rows], _ = weigh_places(
+        images, rows, centres_from_poses(poses), _limited(averages[-1]), spread,
+        spaces(0.0, 1.0), workers, pixel,
+    )  # fmt: skip
+    tell()
     return PreAlignment(centres, np.stack([average for average, _ in averages]))
 
 
@@ -206,6 +217,42 @@ def _align_in_rounds(
         tell()
     reference, poses = _centred_average(images, rows, poses, how, workers)
     return [*averages, reference], poses
+
+
+def _weigh_in_rounds(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    poses: PoseArray,
+    averages: list[_Reference],
+    how: tuple[tuple[int, int, float], str],
+    workers: Workers,
+    tell: Callable[[], None],
+) -> tuple[list[_Reference], PoseArray, Spread]:
+    """Put images where their particles most likely lie, and average them there, in turns.
+
+    Returns the averages with those of these rounds, the poses, and how particles are spread.
+    """
+    (radius, _, pixel), device = how
+    still = _square_search(radius, device, 0.0, 1.0)
+    spread = Spread.of(centres_from_poses(poses))
+    averages = list(averages)
+    for _ in range(_LIKELY_ROUNDS):
+        centres, spread = weigh_places(
+            images, rows, centres_from_poses(poses), _limited(averages[-1]), spread, still,
+            workers, pixel,
+        )  # fmt: skip
+        there = make_poses(0.0, -centres[:, 0], -centres[:, 1], 0)
+        poses = _align_to_average(images, rows, there, averages[-1], (still, False), workers)
+        average, poses = _centred_average(images, rows, poses, how[0], workers)
+        averages.append(average)
+        tell()
+    return averages, poses, spread
+
+
+def _limited(reference: _Reference) -> _Reference:
+    """The average, and the frequency beyond which its filter leaves nothing."""
+    average, cutoff = reference
+    return average, min(_NYQUIST, cutoff * _ROLL_OFF)
 
 
 def _square_search(radius: int, device: str, reach: float, step: float) -> SearchSpace:
@@ -280,8 +327,7 @@ def _align_to_average(
     workers: Workers,
 ) -> PoseArray:
     """Best pose of every image against the average, around its present centre."""
-    (average, frequency), (space, shaken) = known, how
-    limit = min(_NYQUIST, frequency * _ROLL_OFF)
+    (average, limit), (space, shaken) = _limited(known), how
     geometry, table = space.geometry(limit), space.sampling_table(limit)
     angles = angle_grid(geometry.n_orders)
     if shaken:
