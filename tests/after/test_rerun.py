@@ -115,6 +115,25 @@ def test_a_run_of_sphire(shared: Path, tmp_path: Path) -> None:
     assert record.provenance["run"] == str(run)
 
 
+def test_groups_of_a_run_of_sphire_may_be_left_to_the_round(shared: Path, tmp_path: Path) -> None:
+    # of two classes that are chosen: its 60 would be more than the 50 of a group
+    run = shared / "golden" / "sphire_run"
+    stack = shared / "data" / "views_simulated" / "particles.star"
+    fast = {
+        "images_per_group": "auto",
+        "target_radius": 12,
+        "target_box_size": 32,
+        "alignment_rounds": 11,
+        "stability_alignments": 2,
+        "maximum_rounds": 1,
+    }
+    out = rerun(
+        run, tmp_path / "out", Choice("1,2"), stack=stack, settings=fast, display=SilentDisplay()
+    )
+    options = read_record(out.run_json).options
+    assert (options["img_per_grp"], options["minimum_grp_size"]) == (50, 30)
+
+
 def test_what_is_refused(world: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def said(*words: str) -> str:
         capsys.readouterr()

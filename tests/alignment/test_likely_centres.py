@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from isac2.alignment.likely_centres import (
     Spread,
-    correlations_at_places,
     likely_centres,
     places_around,
     weigh_places,
 )
-from isac2.alignment.space import SearchSpace
+from isac2.alignment.rings import shift_grid
+from isac2.alignment.search import align_to_assigned
+from isac2.alignment.space import SearchSpace, centres_from_poses
 from isac2.images.filters import fourier_shift
 from isac2.run.parallel import open_workers
 from isac2.workers import SerialWorkers
@@ -44,14 +45,13 @@ def centres() -> NDArray[np.float64]:
     return np.asarray(drawn + np.array([1.0, -0.5]))
 
 
-def best_places(images: NDArray[np.float32], contrast: float) -> NDArray[np.float64]:
+def best_places(images: NDArray[np.float32]) -> NDArray[np.float64]:
     """Where each image looks most like the average, whatever is likely."""
-    places = places_around(np.zeros(2), 8.0, 1.0, 8)
-    each = np.broadcast_to(places, (len(images), *places.shape))
-    known = contrast * average(), 0.5
-    rows = np.arange(len(images))
-    found = correlations_at_places(images, rows, each, known, SPACE, SerialWorkers())
-    return np.asarray(places[found.argmax(axis=1)])
+    space = SearchSpace(RADIUS, x_range=8.0, y_range=8.0)
+    rows, alike = np.arange(len(images)), np.zeros(len(images), np.int64)
+    middle = np.zeros((len(images), 2))
+    found = align_to_assigned(images, rows, middle, average()[None], alike, space, SerialWorkers())
+    return centres_from_poses(found.poses)
 
 
 def weighed(
@@ -73,7 +73,7 @@ def test_faint_particles_are_nearer_than_where_they_look_best(
     centres: NDArray[np.float64],
 ) -> None:
     images = stack(centres, 0.15)
-    found = best_places(images, 0.15)
+    found = best_places(images)
     likely, spread = weighed(images, 0.15, found)
     as_picked = rms(centres)
     assert rms(found - centres) > as_picked  # looking alone does harm
@@ -81,23 +81,22 @@ def test_faint_particles_are_nearer_than_where_they_look_best(
     assert spread.deviation < 2 * DEVIATION
 
 
-def test_clear_particles_are_where_they_look_best_however_far(
-    centres: NDArray[np.float64],
-) -> None:
-    away = centres.copy()
-    away[0] = 9.0, -9.0  # far beyond three deviations
-    images = stack(away, 1.0)
-    found = np.round(away)
-    likely, spread = weighed(images, 1.0, found)
-    assert np.abs(likely - away).max() < 2.0  # the places' step
-    assert rms(likely - away) < 1.0
-    np.testing.assert_allclose(spread.middle, away.mean(axis=0), atol=0.1)
-    assert spread.deviation == pytest.approx(DEVIATION, rel=0.3)
+@pytest.mark.parametrize("deviation", [0.4, 1.0, 2.0])
+def test_clear_particles_stay_where_they_look_best(deviation: float) -> None:
+    true = np.random.default_rng(5).normal(scale=deviation, size=(COUNT, 2))
+    true[0] = 7.5, -7.5  # far beyond three deviations
+    true[1] = 3.9 * deviation, 0.0  # just beyond the grid
+    images = stack(true, 2.0)
+    found = best_places(images)
+    likely, spread = weighed(images, 2.0, found)
+    assert rms(likely - true) < rms(found - true) + 0.1
+    assert np.abs(likely - true).max() < 0.7
+    np.testing.assert_allclose(spread.middle, true.mean(axis=0), atol=0.1)
 
 
 def test_pure_noise_stays_in_the_middle() -> None:
     images = stack(np.zeros((COUNT, 2)), 0.0)
-    found = best_places(images, 0.15)
+    found = best_places(images)
     likely, _ = weighed(images, 0.15, found)
     assert rms(likely) < 0.5 * rms(found)
 
@@ -123,7 +122,28 @@ def test_threads_do_not_change_a_bit(centres: NDArray[np.float64]) -> None:
     assert two[1].deviation == one[1].deviation
 
 
-def test_equal_evidence_leaves_the_middle_of_all() -> None:
+def test_equal_evidence_leaves_what_is_likely() -> None:
+    # two places 1 and 3 from the middle: the densities of a normal distribution there
     places = np.array([[[-2.0, 0.0], [2.0, 0.0]]])
-    likely, _ = likely_centres(np.zeros((1, 2), np.float32), places, 10, Spread(np.zeros(2), 1.0))
-    np.testing.assert_allclose(likely, [[0.0, 0.0]])
+    spread = Spread(np.array([1.0, 0.0]), 2.0)
+    weights = np.exp([-9 / 8, -1 / 8]) / np.exp([-9 / 8, -1 / 8]).sum()
+    likely, squares = likely_centres(np.zeros((1, 2), np.float32), places, 10, spread)
+    np.testing.assert_allclose(likely, [[2.0 * (weights[1] - weights[0]), 0.0]])
+    np.testing.assert_allclose(squares, [4.0])
+
+
+def test_the_spread_of_places_is_more_than_that_of_their_means() -> None:
+    assert Spread.of_moments(np.zeros((3, 2)), np.full(3, 8.0)).deviation == pytest.approx(2.0)
+    assert Spread.of(np.zeros((3, 2))).deviation == 0.0
+
+
+@pytest.mark.parametrize("found", [(0.0, 0.0), (3.0, 1.0), (-7.9, 7.9), (20.0, 0.0)])
+def test_each_place_but_once_and_none_too_far(found: tuple[float, float]) -> None:
+    grid = shift_grid(6.0, 6.0, 2.0)
+    places, possible = places_around(np.array([1.0, 0.0]), grid, 2.0, np.array([found]), 8)
+    some = places[possible]
+    assert np.abs(some).max() <= 8
+    apart = np.abs(some[:, None] - some).max(axis=-1) + 9 * np.eye(len(some))
+    assert apart.min() >= 1.0
+    nearest = np.abs(some - np.clip(found, -8, 8)).max(axis=-1).min()
+    assert nearest < 1e-9

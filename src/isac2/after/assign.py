@@ -27,7 +27,7 @@ from isac2.devices import find_device
 from isac2.errors import InputError
 from isac2.poses import identity_poses
 from isac2.run.beginning import begin_run, saying_how_to_go_on
-from isac2.run.checkpoint import save_arrays, save_state
+from isac2.run.checkpoint import save_arrays, save_prealignment, save_state
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
 from isac2.run.generation_files import write_prealignment
@@ -268,8 +268,9 @@ def _begin_record(directory: RunDirectory, task: _Task) -> tuple[RunRecord, bool
 def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
     """Centre the new particles on the old ones' common average; shifts of all, px."""
     average, weights = task.base.common_average(), task.base.spectrum_weights
+    spread = task.base.spread
     with job.phase("centring new particles"):
-        new = centre_new_particles(job, task.fresh, average, weights, task.base.shifts)
+        new = centre_new_particles(job, task.fresh, average, weights, spread)
         shifts = np.concatenate([task.base.shifts, new])
         averages = np.empty((0, 1, 1), np.float32) if average is None else average[None]
 
@@ -280,7 +281,7 @@ def _centre(job: Job, task: _Task) -> NDArray[np.float64]:
                 write_table(job.directory.spectrum_weights, [weights])
             save_arrays(job.directory.spectrum_state, {"weights": known})
             write_prealignment(job.directory, job.facts(shifts), averages)
-            save_arrays(job.directory.prealignment_state, {"shifts": shifts})
+            save_prealignment(job.directory.prealignment_state, shifts, spread)
 
         job.first(write)
     return shifts

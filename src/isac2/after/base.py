@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.likely_centres import Spread
 from isac2.classes.evaluate_files import numbers_of_note
 from isac2.classes.select_files import open_run_classes
 from isac2.clustering.parameters import ClusteringParameters
@@ -18,7 +19,7 @@ from isac2.clustering.sac import sharp_average
 from isac2.clustering.state import StableGroup
 from isac2.errors import InputError
 from isac2.poses import make_poses
-from isac2.run.checkpoint import load_arrays, load_state
+from isac2.run.checkpoint import load_prealignment, load_state
 from isac2.run.directory import RunDirectory
 from isac2.run.options import Settings, option_default, option_table
 from isac2.run.record import GenerationRecord, RunRecord, read_record
@@ -71,6 +72,13 @@ class BaseRun:
         if self.directory.spectrum_state.exists() or not self.settings.phase_plate:
             return saved_weights(self.directory)
         return read_table(self.directory.spectrum_weights)[:, -1]
+
+    @property
+    def spread(self) -> Spread:
+        """How the particles were found to lie around the middle of their images, input px."""
+        state = self.directory.prealignment_state
+        known = load_prealignment(state)[1] if state.exists() else None
+        return known or Spread.of(-self.shifts)
 
     def common_average(self) -> NDArray[np.float32] | None:
         """Return the average of all particles after the pre-alignment, working px, if kept."""
@@ -172,7 +180,7 @@ def _open_sphire(
 def _shifts(directory: RunDirectory) -> NDArray[np.float64]:
     """Return the shifts of the pre-alignment, exact where the run's state has them."""
     if directory.prealignment_state.exists():
-        return load_arrays(directory.prealignment_state)[0]["shifts"]
+        return load_prealignment(directory.prealignment_state)[0]
     return read_table(directory.initial_parameters)[:, 1:3]
 
 

@@ -111,7 +111,10 @@ def _plan(
     base = open_base_run(run, stack, known if RunDirectory(Path(run)).is_new() else {})
     ids = chosen_particles(open_run_classes(Path(run)), choice, len(base.particles))
     some = base.particles.select(ids)
-    settings, choices = choose_settings(some, {**base.settings.as_words(), **words}, outdir)
+    usual = base.settings.as_words()
+    if base.record is None and words.get("images_per_group") == AUTOMATIC:
+        usual["minimum_group_size"] = None  # SPHIRE's 60 was of groups that nobody knows yet
+    settings, choices = choose_settings(some, {**usual, **words}, outdir)
     find_device(settings.device)
     if len(ids) < settings.images_per_group:
         raise InputError(

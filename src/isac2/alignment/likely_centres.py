@@ -10,6 +10,7 @@ J Struct Biol 122:328, 1998).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,15 +21,16 @@ from isac2.alignment.search import angle_grid, reference_coefficients
 from isac2.alignment.space import SearchSpace
 from isac2.workers import Workers
 
-__all__ = ["Spread", "correlations_at_places", "likely_centres", "places_around", "weigh_places"]
+__all__ = ["Spread", "likely_centres", "places_around", "weigh_places"]
 
-_EVIDENCE = 1 / 3
-"""What a pixel counts for. With 1 the best of all angles of noise is taken for the particle: noise
-that has been aligned to the average is in it, too."""
-_LEAST_SPREAD = 0.5  # px
+_WEIGHT_OF_A_PIXEL = 1 / 3
+"""With 1 the best of all angles of noise is taken for the particle: what has been aligned to the
+average is in it, noise too."""
+_LEAST_DEVIATION = 1.0  # working px
 _REACH, _STEP = 16.0, 2.0  # working px, of the places that are weighed
-_IMAGES_AT_A_TIME = 4096  # of whose places a table is in memory
 _DEVIATIONS = 3.0  # no farther out than so many of the spread
+
+_Similarity = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,11 @@ class Spread:
         """Spread of particles whose places have these means (n, 2) and mean squares (n,)."""
         middle = centres.mean(axis=0)
         variance = (squares.mean() - (middle**2).sum()) / 2
-        return cls(middle, max(_LEAST_SPREAD, float(np.sqrt(max(0.0, variance)))))
+        return cls(middle, float(np.sqrt(max(0.0, variance))))
+
+    def scaled(self, factor: float) -> Spread:
+        """The same in pixels that are so many times smaller."""
+        return Spread(self.middle * factor, self.deviation * factor)
 
 
 def weigh_places(
@@ -69,15 +75,12 @@ def weigh_places(
     rows: NDArray[np.int64],
     found: NDArray[np.float64],
     reference: tuple[NDArray[np.float32], float],
-    general: Spread,
+    spread: Spread,
     space: SearchSpace,
     workers: Workers,
     pixel: float = 1.0,
 ) -> tuple[NDArray[np.float64], Spread]:
     """Where each particle most likely lies, and how particles are spread.
-
-    Weighed are the places around the middle of all and, where it is not among them, the one at
-    which the image has been found.
 
     Parameters
     ----------
@@ -85,10 +88,11 @@ def weigh_places(
         Their noise has unit variance.
     rows : int64 (m,)
     found : float64 (m, 2)
-        Where they look most like the reference, x and y from the centre of the box, px.
+        Where they look most like the reference, x and y from the centre of the box, px; it is one
+        of the places.
     reference : tuple
         The common average, float32 (n, n), and the frequency (1/px) that it is limited to.
-    general : Spread
+    spread : Spread
         Where particles lie in general, as far as it is known.
     space : SearchSpace
         Says the rings; without translations.
@@ -101,84 +105,87 @@ def weigh_places(
     centres : float64 (m, 2)
     spread : Spread
     """
-    box = images.shape[-1]
-    farthest = space.farthest_centre(box)
-    reach = min(_REACH / pixel, _DEVIATIONS * general.deviation, farthest)
-    middle = space.permitted(general.middle[None], box)[0]
-    around = places_around(middle, reach, _STEP / pixel, farthest)
-    inside = (np.abs(found - middle) <= reach + _STEP / pixel).all(axis=1)
-    centres, squares = np.empty((len(rows), 2)), np.empty(len(rows))
-    for first in range(0, len(rows), _IMAGES_AT_A_TIME):
-        some = slice(first, first + _IMAGES_AT_A_TIME)
-        places = np.empty((len(rows[some]), len(around) + 1, 2))
-        places[:, :-1], places[:, -1] = around, space.permitted(found[some], box)
-        correlations = correlations_at_places(images, rows[some], places, reference, space, workers)
-        correlations[inside[some], -1] = -np.inf
-        centres[some], squares[some] = likely_centres(correlations, places, space.radius, general)
-    return centres, Spread.of_moments(centres, squares)
+    farthest = space.farthest_centre(images.shape[-1])
+    spread = Spread(spread.middle, max(spread.deviation, _LEAST_DEVIATION / pixel))
+    grid = _grid(spread, farthest, pixel), _STEP / pixel
+    block = space.backend.images_a_block
+
+    def weigh(first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        some = slice(first, first + block)
+        places, possible = places_around(spread.middle, *grid, found[some], farthest)
+        similarities = _similarities(images, rows[some], places, reference, space)
+        similarities[~possible] = -np.inf
+        return likely_centres(similarities, places, space.radius, spread)
+
+    done = workers.map(weigh, range(0, len(rows), block))
+    centres = np.concatenate([some for some, _ in done])
+    return centres, Spread.of_moments(centres, np.concatenate([squares for _, squares in done]))
+
+
+def _grid(spread: Spread, farthest: int, pixel: float) -> NDArray[np.float64]:
+    """Places around the middle, (t, 2) px, as far as particles may be."""
+    step = _STEP / pixel
+    reach = min(_REACH / pixel, _DEVIATIONS * spread.deviation, farthest + step)
+    return shift_grid(reach, reach, step)
 
 
 def places_around(
-    middle: NDArray[np.float64], reach: float, step: float, farthest: int
-) -> NDArray[np.float64]:
-    """Places of a square grid around a point, none farther out than `farthest`; (t, 2), px.
+    middle: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    step: float,
+    found: NDArray[np.float64],
+    farthest: float,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The places of each image: a grid around the middle that runs through where it was found.
+
+    Returns
+    -------
+    places : float64 (m, t + 1, 2)
+        The last one is where the image was found.
+    possible : bool (m, t + 1)
+        Not too far out, and each place but once.
 
     Examples
     --------
-    >>> places_around(np.array([2.0, 0.0]), 1.0, 1.0, 2).tolist()
-    [[2.0, 0.0], [2.0, -1.0], [1.0, 0.0], [2.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+    >>> grid = shift_grid(2.0, 0.0, 2.0)
+    >>> found = np.array([[0.5, 0.0], [6.5, 0.0]])
+    >>> places, possible = places_around(np.zeros(2), grid, 2.0, found, 8)
+    >>> [places[i, possible[i], 0].tolist() for i in (0, 1)]
+    [[0.5, -1.5, 2.5], [0.5, -1.5, 2.5, 6.5]]
     """
-    places = middle + shift_grid(reach, reach, step)
-    return places[(np.abs(places) <= farthest).all(axis=1)]
+    from_middle = found - middle
+    beside = from_middle - step * np.round(from_middle / step)
+    places = np.empty((len(found), len(grid) + 1, 2))
+    places[:, :-1] = middle + beside[:, None] + grid
+    places[:, -1] = np.clip(found, -farthest, farthest)  # always possible
+    possible = np.asarray((np.abs(places) <= farthest).all(axis=-1))
+    again = (np.abs(places[:, :-1] - places[:, -1:]) < step / 2).all(axis=-1) & possible[:, :-1]
+    possible[:, -1] = ~again.any(axis=1)
+    return np.clip(places, -farthest, farthest), possible
 
 
-def correlations_at_places(
+def _similarities(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
     places: NDArray[np.float64],
     reference: tuple[NDArray[np.float32], float],
     space: SearchSpace,
-    workers: Workers,
 ) -> NDArray[np.float32]:
-    """Similarity of images to one reference, at its best angle and mirror, at each of some places.
-
-    Parameters
-    ----------
-    images : float32 (N, n, n)
-    rows : int64 (m,)
-        Images to compare.
-    places : float64 (m, t, 2)
-        Of each image: x and y from the centre of the box, px.
-    reference : tuple
-        float32 (n, n), and the frequency (1/px) that it is limited to.
-    space : SearchSpace
-        Says the rings.
-    workers : Workers
-
-    Returns
-    -------
-    float32 (m, t)
-    """
+    """Similarity of images to a reference, at its best angle and mirror, at each place; (m, t)."""
     average, limit = reference
-    geometry, backend = space.geometry(limit), space.backend
-    table = geometry.sampling_table(np.zeros((1, 2)))
-    angles = angle_grid(geometry.n_orders)
+    geometry, table = space.geometry(limit), space.sampling_table(limit)
+    angles, backend = angle_grid(geometry.n_orders), space.backend
     known = reference_coefficients(average[None], geometry, backend)
-
-    def compare(first: int) -> NDArray[np.float32]:
-        some = slice(first, first + backend.images_a_block)
-        found = np.empty((len(rows[some]), places.shape[1]), np.float32)
-        for number in range(places.shape[1]):
-            centres = np.ascontiguousarray(places[some, number])
-            bank = backend.ring_bank(images, rows[some], centres, geometry, table)
-            found[:, number] = backend.find_largest(bank, known, angles, None)[:, 0]
-        return found
-
-    return np.concatenate(workers.map(compare, range(0, len(rows), backend.images_a_block)))
+    found = np.empty((len(rows), places.shape[1]), np.float32)
+    for number in range(places.shape[1]):
+        centres = np.ascontiguousarray(places[:, number])
+        bank = backend.ring_bank(images, rows, centres, geometry, table)
+        found[:, number] = backend.find_largest(bank, known, angles, None)[:, 0]
+    return found
 
 
 def likely_centres(
-    correlations: NDArray[np.float32],
+    similarities: NDArray[np.float32],
     places: NDArray[np.float64],
     radius: int,
     spread: Spread,
@@ -187,8 +194,8 @@ def likely_centres(
 
     Parameters
     ----------
-    correlations : float32 (n, t)
-        From `correlations_at_places`: of images whose noise has unit variance.
+    similarities : float32 (n, t)
+        Of images whose noise has unit variance, at each place; minus infinity: it is none.
     places : float64 (n, t, 2)
         Of each image, px.
     radius : int
@@ -211,10 +218,10 @@ def likely_centres(
     >>> likely_centres(clear, places, 15, general)[0].round(1).tolist()
     [[8.0, 0.0]]
     """
-    pixels = np.pi * radius**2
+    evidence = _WEIGHT_OF_A_PIXEL * np.pi * radius**2 * similarities.astype(np.float64)
     far = ((places - spread.middle) ** 2).sum(axis=-1) / (2 * spread.deviation**2)
-    evidence = _EVIDENCE * pixels * correlations.astype(np.float64) - far
-    weights = np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    logarithm = evidence - far
+    weights = np.exp(logarithm - logarithm.max(axis=1, keepdims=True))
     weights /= weights.sum(axis=1, keepdims=True)
     centres = (weights[..., None] * places).sum(axis=1)
     return centres, (weights * (places**2).sum(axis=-1)).sum(axis=1)

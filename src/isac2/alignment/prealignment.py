@@ -29,7 +29,7 @@ from isac2.images.transform import average_in_poses
 from isac2.poses import PoseArray, compose, identity_poses, make_poses
 from isac2.workers import Workers
 
-__all__ = ["PreAlignment", "coarse_radius", "pre_align", "search_stages"]
+__all__ = ["PreAlignment", "centre_on_average", "coarse_radius", "pre_align", "search_stages"]
 
 _ROUNDS_A_STAGE = 14
 _WIDE_ROUNDS = (0, 5)  # of a stage: these search its whole range
@@ -56,11 +56,14 @@ class PreAlignment:
     centres : float64 (n, 2)
         x and y of the particle from the centre of the box, px.
     averages : float32 (rounds, n, n)
-        The common average after each round; the last one is the final one.
+        The common average after each round; the last one is that of all images at their centres.
+    spread : Spread
+        Of the particles around the middle of their images, px.
     """
 
     centres: NDArray[np.float64]
     averages: NDArray[np.float32]
+    spread: Spread
 
 
 def coarse_radius(radius: int) -> int:
@@ -105,8 +108,7 @@ def pre_align(
 ) -> PreAlignment:
     """Align images reference-free to one common average.
 
-    Of many images some, evenly spread, make the average in many rounds; then all are aligned to it,
-    and to the average of all, in few.
+    Of many images some, evenly spread, make the average in many rounds; then all are centred on it.
 
     Parameters
     ----------
@@ -134,36 +136,79 @@ def pre_align(
         In pixels of these images.
     """
     how = radius, center_method, pixel
-    stages = [
-        (reach / pixel, step / pixel)
-        for reach, step in search_stages(round(images.shape[-1] * pixel), round(radius * pixel))
-    ]
     sample = rows[:: -(-len(rows) // _SAMPLE)]
     spaces = partial(_square_search, radius, device)
-    rounds = _rounds_from_nothing(spaces, stages)
-    finish = _rounds_from_an_average(spaces, stages) if len(sample) < len(rows) else []
-    total = len(rounds) + _LIKELY_ROUNDS + len(finish) + 1
+    rounds = _rounds_from_nothing(spaces, _stages(images.shape[-1], radius, pixel))
+    total = len(rounds) + _LIKELY_ROUNDS + 1
     progress = iter(range(1, total + 1))
 
     def tell() -> None:
         if notify is not None:
             notify(next(progress), total)
 
-    averages, poses = _align_in_rounds(images, sample, None, rounds, how, workers, tell)
-    averages, poses, spread = _weigh_in_rounds(
-        images, sample, poses, averages, (how, device), workers, tell
+    averages, poses = _align_in_rounds(images, sample, rounds, how, workers, tell)
+    found = centres_from_poses(poses)
+    spread = Spread.of(found)
+    still = spaces(0.0, 1.0)
+    for _ in range(_LIKELY_ROUNDS):
+        known = _limited(averages[-1])
+        likely, spread = weigh_places(images, sample, found, known, spread, still, workers, pixel)
+        averages.append(_average_there(images, sample, likely, averages[-1], still, how, workers))
+        tell()
+    likely, spread = centre_on_average(
+        images, rows, averages[-1], spread, radius, workers, pixel, device
     )
-    if finish:
-        known = averages.pop()
-        more, poses = _align_in_rounds(images, rows, known, finish, how, workers, tell)
-        averages += more
-    centres = np.zeros((len(images), 2))
-    centres[rows], _ = weigh_places(
-        images, rows, centres_from_poses(poses), _limited(averages[-1]), spread,
-        spaces(0.0, 1.0), workers, pixel,
-    )  # fmt: skip
+    averages.append(_average_there(images, rows, likely, averages[-1], still, how, workers))
     tell()
-    return PreAlignment(centres, np.stack([average for average, _ in averages]))
+    centres = np.zeros((len(images), 2))
+    centres[rows] = likely
+    return PreAlignment(centres, np.stack([average for average, _ in averages]), spread)
+
+
+def centre_on_average(
+    images: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    reference: tuple[NDArray[np.float32], float],
+    spread: Spread,
+    radius: int,
+    workers: Workers,
+    pixel: float = 1.0,
+    device: str = "cpu",
+) -> tuple[NDArray[np.float64], Spread]:
+    """Find particles by an average that is known: where they look like it, and likely lie.
+
+    Parameters
+    ----------
+    images, radius, workers, pixel, device
+        As of `pre_align`.
+    rows : int64 (m,)
+        Images to centre.
+    reference : tuple
+        The average, float32 (n, n), and the cut-off of its low-pass filter, 1/px.
+    spread : Spread
+        Where particles lie in general, px.
+
+    Returns
+    -------
+    centres : float64 (m, 2)
+        x and y from the centre of the box, px.
+    spread : Spread
+        That of these particles; without any, as it was.
+    """
+    if not len(rows):
+        return np.empty((0, 2)), spread
+    poses: PoseArray = identity_poses(len(rows))
+    for reach, step in _stages(images.shape[-1], radius, pixel):
+        space = _square_search(radius, device, reach, step)
+        poses = _align_to_average(images, rows, poses, reference, (space, False), workers)
+    found, still = centres_from_poses(poses), _square_search(radius, device, 0.0, 1.0)
+    return weigh_places(images, rows, found, _limited(reference), spread, still, workers, pixel)
+
+
+def _stages(box: int, radius: int, pixel: float) -> list[tuple[float, float]]:
+    """Range and step of the translations, widest first, in these images' px."""
+    stages = search_stages(round(box * pixel), round(radius * pixel))
+    return [(reach / pixel, step / pixel) for reach, step in stages]
 
 
 def _rounds_from_nothing(
@@ -181,37 +226,22 @@ def _rounds_from_nothing(
     return rounds
 
 
-def _rounds_from_an_average(
-    spaces: _Spaces, stages: list[tuple[float, float]]
-) -> list[tuple[SearchSpace, bool]]:
-    """The same for images whose average is known from some of them."""
-    rounds: list[tuple[SearchSpace, bool]] = []
-    for reach, step in stages:
-        near = spaces(min(reach, _NEAR_STEPS * step), step)
-        rounds += [(spaces(reach, step), False), (near, False)]
-    return [*rounds, rounds[-1]]
-
-
 def _align_in_rounds(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
-    known: _Reference | None,
     rounds: list[tuple[SearchSpace, bool]],
     how: tuple[int, int, float],
     workers: Workers,
     tell: Callable[[], None],
 ) -> tuple[list[_Reference], PoseArray]:
-    """Align images to their average round by round, in the first one to an average that is known.
+    """Align images to their average round by round.
 
     Returns the average of each round and that of the images as they are in the end, and the poses.
     """
     poses: PoseArray = identity_poses(len(rows))
     averages: list[_Reference] = []
-    for number, (space, shaken) in enumerate(rounds):
-        if number or known is None:
-            reference, poses = _centred_average(images, rows, poses, how, workers)
-        else:
-            reference = known
+    for space, shaken in rounds:
+        reference, poses = _centred_average(images, rows, poses, how, workers)
         averages.append(reference)
         poses = _align_to_average(images, rows, poses, reference, (space, shaken), workers)
         tell()
@@ -219,34 +249,19 @@ def _align_in_rounds(
     return [*averages, reference], poses
 
 
-def _weigh_in_rounds(
+def _average_there(
     images: NDArray[np.float32],
     rows: NDArray[np.int64],
-    poses: PoseArray,
-    averages: list[_Reference],
-    how: tuple[tuple[int, int, float], str],
+    centres: NDArray[np.float64],
+    reference: _Reference,
+    space: SearchSpace,
+    how: tuple[int, int, float],
     workers: Workers,
-    tell: Callable[[], None],
-) -> tuple[list[_Reference], PoseArray, Spread]:
-    """Put images where their particles most likely lie, and average them there, in turns.
-
-    Returns the averages with those of these rounds, the poses, and how particles are spread.
-    """
-    (radius, _, pixel), device = how
-    still = _square_search(radius, device, 0.0, 1.0)
-    spread = Spread.of(centres_from_poses(poses))
-    averages = list(averages)
-    for _ in range(_LIKELY_ROUNDS):
-        centres, spread = weigh_places(
-            images, rows, centres_from_poses(poses), _limited(averages[-1]), spread, still,
-            workers, pixel,
-        )  # fmt: skip
-        there = make_poses(0.0, -centres[:, 0], -centres[:, 1], 0)
-        poses = _align_to_average(images, rows, there, averages[-1], (still, False), workers)
-        average, poses = _centred_average(images, rows, poses, how[0], workers)
-        averages.append(average)
-        tell()
-    return averages, poses, spread
+) -> _Reference:
+    """Average of images that lie at known centres, turned as they look most like a reference."""
+    there = make_poses(0.0, -centres[:, 0], -centres[:, 1], 0)
+    poses = _align_to_average(images, rows, there, reference, (space, False), workers)
+    return _centred_average(images, rows, poses, how, workers)[0]
 
 
 def _limited(reference: _Reference) -> _Reference:

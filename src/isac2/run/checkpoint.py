@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.likely_centres import Spread
 from isac2.clustering.state import IsacState, Pools, StableGroup
 from isac2.errors import RunError
 from isac2.files import atomic_path
@@ -30,9 +31,11 @@ __all__ = [
     "is_as_saved",
     "load_arrays",
     "load_pools",
+    "load_prealignment",
     "load_state",
     "save_arrays",
     "save_checksums",
+    "save_prealignment",
     "save_state",
 ]
 
@@ -168,6 +171,24 @@ def load_arrays(path: Path) -> tuple[Arrays, Any]:
             f"The saved state {path} cannot be read ({error}): give the command of the run again "
             "without --restart, which goes on from the last saved point that is good."
         ) from None
+
+
+def save_prealignment(path: Path, shifts: NDArray[np.float64], spread: Spread) -> None:
+    """Save what centres the particles (N, 2), and how they lie around the middle, input px."""
+    save_arrays(path, {"shifts": shifts, "spread": np.array([*spread.middle, spread.deviation])})
+
+
+def load_prealignment(path: Path) -> tuple[NDArray[np.float64], Spread | None]:
+    """Read what `save_prealignment` wrote; the spread is None where it was not kept yet.
+
+    Raises
+    ------
+    DamagedStateError
+        When the file is missing or damaged.
+    """
+    arrays, _ = load_arrays(path)
+    spread = arrays.get("spread")
+    return arrays["shifts"], None if spread is None else Spread(spread[:2], float(spread[2]))
 
 
 def save_checksums(path: Path, file: Path) -> None:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from isac2.alignment.likely_centres import Spread
 from isac2.alignment.prealignment import coarse_radius, pre_align
 from isac2.classes.order import order_averages
 from isac2.clustering.sac import search_space
@@ -28,7 +29,7 @@ from isac2.run.beginning import (
     read_same_run,
     saying_how_to_go_on,
 )
-from isac2.run.checkpoint import save_arrays, save_checksums
+from isac2.run.checkpoint import save_arrays, save_checksums, save_prealignment
 from isac2.run.choices import Choice
 from isac2.run.communication import OneRank, Ranks
 from isac2.run.directory import RunDirectory, open_run_directory
@@ -228,10 +229,10 @@ def pre_align_particles(job: Job, weights: NDArray[np.float64] | None) -> NDArra
     shifts = job.first(lambda: saved_array(job, saved, "shifts"))
     if shifts is None:
         with job.phase("pre-alignment"):
-            found, averages = _pre_align(job, weights)
+            found, averages, spread = _pre_align(job, weights)
             facts = job.facts(found)
             job.first(lambda: write_prealignment(job.directory, facts, averages))
-            job.first(lambda: save_arrays(saved, {"shifts": found}))
+            job.first(lambda: save_prealignment(saved, found, spread))
         shifts = found
     # outside, because a run may have been killed just after the shifts were saved
     job.first(lambda: remove_working_stack(job.directory.prealignment_images))
@@ -328,12 +329,13 @@ def report(job: Job) -> None:
 
 def _pre_align(
     job: Job, weights: NDArray[np.float64] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Shifts (N, 2), input px, and the common average after each round."""
+) -> tuple[NDArray[np.float64], NDArray[np.float32], Spread]:
+    """Shifts (N, 2), input px, the common average after each round, and how particles lie."""
     settings = job.settings
     count = len(job.stack)
     if settings.skip_prealignment:
-        return np.zeros((count, 2)), np.empty((0, 1, 1), np.float32)
+        unmoved = np.zeros((count, 2))
+        return unmoved, np.empty((0, 1, 1), np.float32), Spread.of(unmoved)
     radius = coarse_radius(settings.target_radius)
     pixel = settings.target_radius / radius
     whole = prepare_for_prealignment(
@@ -358,8 +360,8 @@ def _pre_align(
         device=settings.device,
     )
     # what is found at an offset is brought to the centre by the opposite shift
-    shifts = -found.centres * pixel / settings.shrink_ratio
-    return shifts, resample(found.averages, pixel)
+    scale = pixel / settings.shrink_ratio
+    return -found.centres * scale, resample(found.averages, pixel), found.spread.scaled(scale)
 
 
 def _check_enough_images(stack: Stack, count: int, settings: Settings) -> None:
