@@ -228,7 +228,7 @@ def test_prealignment_finds_the_same_centres(
             pre_align(noisy, np.arange(30), 10, -1, workers, device=device).centres
             for device in ("cpu", "torch:cpu")
         ]
-    # one image in ten may take another way in one of its 28 rounds
+    # one image in ten may take another way in one of its rounds
     apart = np.linalg.norm(centres[0] - centres[1], axis=1)
     assert np.quantile(apart, 0.9) < 0.1
 

@@ -52,6 +52,14 @@ def test_generations_that_found_nothing_need_not_settle(quiet: ReportData) -> No
     assert remarks(replace(quiet, generations=idle)).warnings == ()
 
 
+def test_a_class_alone_is_told(quiet: ReportData) -> None:
+    classes = replace(
+        quiet.classes, sizes=quiet.classes.sizes[:1], averages=quiet.classes.averages[:1]
+    )
+    alone = remarks(replace(quiet, classes=classes)).warnings
+    assert any("one class only" in found for found in alone)
+
+
 def test_more_than_half_left_over_is_told(quiet: ReportData) -> None:
     (found,) = remarks(replace(quiet, particle_count=19)).warnings
     assert found == "More than half of the particles are in no class (10 of 19)."
