@@ -17,6 +17,7 @@ from isac2.clustering.generations import (
     begin_next,
     close_generation,
     isac,
+    parameters_now,
     start_state,
 )
 from isac2.clustering.parameters import ClusteringParameters
@@ -215,6 +216,21 @@ def test_a_new_main_iteration_starts_on_all_unaccounted_images() -> None:
     assert (after.main_iteration, after.generation, after.sac_round) == (3, 1, 0)
     assert after.start_of_main.tolist() == [1, 5]
     assert not after.main_done
+
+
+def test_what_earlier_main_iterations_left_is_tested_by_what_is_coarser(
+    known: Any, ready: IsacState, parameters: ClusteringParameters
+) -> None:
+    (first, second), usual = ready.groups, replace(parameters, stability_frequency=0.25)
+    here = replace(ready, accounted=(replace(first, main_iteration=1),))
+    assert parameters_now(ready, usual) == usual
+    assert parameters_now(here, usual) == usual
+    later = replace(here, main_iteration=2)
+    both = replace(later, accounted=(*here.accounted, replace(second, main_iteration=2)))
+    coarser = replace(usual, stability_frequency=0.18)
+    assert parameters_now(later, usual) == parameters_now(both, usual) == coarser
+    lower = replace(usual, stability_frequency=0.14)
+    assert parameters_now(later, lower) == lower
 
 
 # --- whole runs ---------------------------------------------------------------------------------

@@ -21,8 +21,9 @@ from isac2.clustering.state import IsacState, large_enough, unaccounted
 from isac2.poses import identity_poses
 from isac2.workers import Workers
 
-__all__ = ["isac", "sac_is_over", "start_state"]
+__all__ = ["isac", "parameters_now", "sac_is_over", "start_state"]
 
+_LATER_CUTOFF = 0.18  # 1/px, of the averages in the tests of what an earlier main iteration left
 _POOL_MARGIN = 1.2
 _SMALLEST_POOL = 2  # groups' worth of images
 
@@ -65,14 +66,23 @@ def isac(
     if state is None:
         state = start_state(np.arange(len(images)))
     while not state.finished:
+        now = parameters_now(state, parameters)
         if state.generation_done:
-            state = begin_next(state, parameters)
-        elif sac_is_over(state, parameters):
-            state = close_generation(images, state, parameters, seed, workers, frames)
+            state = begin_next(state, now)
+        elif sac_is_over(state, now):
+            state = close_generation(images, state, now, seed, workers, frames)
             yield state
         else:
-            state = next_round(images, state, parameters, seed, workers, notify)
+            state = next_round(images, state, now, seed, workers, notify)
             yield state
+
+
+def parameters_now(state: IsacState, parameters: ClusteringParameters) -> ClusteringParameters:
+    """What earlier main iterations have left beside their classes is tested by what is coarser."""
+    if all(group.main_iteration == state.main_iteration for group in state.accounted):
+        return parameters
+    cutoff = min(_LATER_CUTOFF, parameters.stability_frequency)
+    return replace(parameters, stability_frequency=cutoff)
 
 
 def sac_is_over(state: IsacState, parameters: ClusteringParameters) -> bool:

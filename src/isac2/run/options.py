@@ -251,7 +251,8 @@ class Settings:
         "stab_FH",
         float,
         "Highest cut-off of the averages to which a stability test aligns its images, or --FH if "
-        "that is lower. A lower one finds classes of fainter images, and tells less apart.",
+        "that is lower; for what earlier main iterations have left 0.18 at most. A lower one finds "
+        "classes of fainter images, and tells less apart.",
         unit="1/px",
         minimum=0.1,
         maximum=0.5,
