@@ -20,6 +20,14 @@ from isac2.run.results import read_run
 from isac2.run.text_tables import read_ids
 from isac2.stacks import open_stack
 
+FAST = {
+    "target_radius": 12,
+    "target_box_size": 32,
+    "alignment_rounds": 11,
+    "stability_alignments": 2,
+    "maximum_rounds": 1,
+}
+
 
 def test_rounds_know_where_they_come_from(world: Any, tmp_path: Path) -> None:
     second, third = tmp_path / "second", tmp_path / "third"
@@ -97,18 +105,9 @@ def test_what_is_stopped_goes_on(
 def test_a_run_of_sphire(shared: Path, tmp_path: Path) -> None:
     run = shared / "golden" / "sphire_run"
     stack = shared / "data" / "views_simulated" / "particles.star"
-    fast = {
-        "phase_flip": True,
-        "images_per_group": 100,
-        "minimum_group_size": 40,
-        "target_radius": 12,
-        "target_box_size": 32,
-        "alignment_rounds": 11,
-        "stability_alignments": 2,
-        "maximum_rounds": 1,
-    }
+    words = {**FAST, "phase_flip": True, "images_per_group": 100, "minimum_group_size": 40}
     out = rerun(
-        run, tmp_path / "out", Choice("1,2"), stack=stack, settings=fast, display=SilentDisplay()
+        run, tmp_path / "out", Choice("1,2"), stack=stack, settings=words, display=SilentDisplay()
     )
     record = read_record(out.run_json)
     assert record.options["radius"] == 34
@@ -119,16 +118,9 @@ def test_groups_of_a_run_of_sphire_may_be_left_to_the_round(shared: Path, tmp_pa
     # of two classes that are chosen: its 60 would be more than the 50 of a group
     run = shared / "golden" / "sphire_run"
     stack = shared / "data" / "views_simulated" / "particles.star"
-    fast = {
-        "images_per_group": "auto",
-        "target_radius": 12,
-        "target_box_size": 32,
-        "alignment_rounds": 11,
-        "stability_alignments": 2,
-        "maximum_rounds": 1,
-    }
+    words = {**FAST, "images_per_group": "auto"}
     out = rerun(
-        run, tmp_path / "out", Choice("1,2"), stack=stack, settings=fast, display=SilentDisplay()
+        run, tmp_path / "out", Choice("1,2"), stack=stack, settings=words, display=SilentDisplay()
     )
     options = read_record(out.run_json).options
     assert (options["img_per_grp"], options["minimum_grp_size"]) == (50, 30)

@@ -56,8 +56,9 @@ def test_a_class_alone_is_told(quiet: ReportData) -> None:
     classes = replace(
         quiet.classes, sizes=quiet.classes.sizes[:1], averages=quiet.classes.averages[:1]
     )
-    alone = remarks(replace(quiet, classes=classes)).warnings
-    assert any("one class only" in found for found in alone)
+    few, alone = remarks(replace(quiet, classes=classes, particle_count=99)).warnings
+    assert "More than half" in few
+    assert "one class only" in alone
 
 
 def test_more_than_half_left_over_is_told(quiet: ReportData) -> None:

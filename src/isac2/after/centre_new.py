@@ -70,6 +70,7 @@ def centre_new_particles(
     )
     reference = crop_or_pad(resample(average, 1 / pixel), whole.images.shape[-1])
     usable = np.setdiff1d(np.arange(len(fresh)), whole.unusable)
+    job.tell_words("looking for the particles")
     centres, _ = centre_on_average(
         whole.images, usable, (reference, _CUTOFF * pixel), spread.scaled(scale), radius,
         job.workers, pixel, settings.device,

@@ -10,7 +10,6 @@ J Struct Biol 122:328, 1998).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,8 +28,6 @@ average is in it, noise too."""
 _LEAST_DEVIATION = 1.0  # working px
 _REACH, _STEP = 16.0, 2.0  # working px, of the places that are weighed
 _DEVIATIONS = 3.0  # no farther out than so many of the spread
-
-_Similarity = Callable[[NDArray[np.float64]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -107,12 +104,14 @@ def weigh_places(
     """
     farthest = space.farthest_centre(images.shape[-1])
     spread = Spread(spread.middle, max(spread.deviation, _LEAST_DEVIATION / pixel))
-    grid = _grid(spread, farthest, pixel), _STEP / pixel
+    step = _STEP / pixel
+    reach = min(_REACH / pixel, _DEVIATIONS * spread.deviation, farthest + step)
+    grid = shift_grid(reach, reach, step)
     block = space.backend.images_a_block
 
     def weigh(first: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         some = slice(first, first + block)
-        places, possible = places_around(spread.middle, *grid, found[some], farthest)
+        places, possible = places_around(spread.middle, grid, step, found[some], farthest)
         similarities = _similarities(images, rows[some], places, reference, space)
         similarities[~possible] = -np.inf
         return likely_centres(similarities, places, space.radius, spread)
@@ -120,13 +119,6 @@ def weigh_places(
     done = workers.map(weigh, range(0, len(rows), block))
     centres = np.concatenate([some for some, _ in done])
     return centres, Spread.of_moments(centres, np.concatenate([squares for _, squares in done]))
-
-
-def _grid(spread: Spread, farthest: int, pixel: float) -> NDArray[np.float64]:
-    """Places around the middle, (t, 2) px, as far as particles may be."""
-    step = _STEP / pixel
-    reach = min(_REACH / pixel, _DEVIATIONS * spread.deviation, farthest + step)
-    return shift_grid(reach, reach, step)
 
 
 def places_around(

@@ -46,15 +46,15 @@ def _about_counts(data: ReportData) -> list[str]:
             "No class was reproducible: lower --minimum_grp_size, or check the radius and the "
             "images."
         )
-    elif len(data.classes.sizes) == 1:
-        found.append(
-            "There is one class only, which could be held against no other: of faint images such a "
-            "class may mix views."
-        )
     elif data.particle_count and 1 - accounted / data.particle_count > _MUCH_LEFT:
         found.append(
             f"More than half of the particles are in no class ({data.particle_count - accounted} "
             f"of {data.particle_count})."
+        )
+    if data.is_finished and len(data.classes.sizes) == 1:
+        found.append(
+            "There is one class only, which could be held against no other: of faint images such a "
+            "class may mix views."
         )
     # Generations that found nothing have nothing to settle.
     unsettled = [
